@@ -1,0 +1,56 @@
+# make figures   run the whole study on phantoms and write figures/ and tables
+# make test      pytest, then nbval on the notebooks
+# make lab       JupyterLab on the notebooks
+# make bench     the speed ratios, as a table
+# make lint      ruff on code and notebooks
+# make notebooks re-execute the committed notebooks in place (smoke profile)
+# make lock      renew requirements.txt after a change in pyproject.toml
+# make clean     remove what the project wrote (the virtual environment stays)
+
+PYTHON ?= python3
+VENV   ?= .venv
+CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# The figures and tests never depend on what else is installed or which GPU is there.
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := figures
+.PHONY: figures test lab bench lint notebooks lock clean
+
+# The exact lock, hash-checked. The project itself goes in last, editable and without dependencies,
+# built by the setuptools of the lock so that no second, unpinned build environment is made.
+$(READY): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+figures: $(READY)
+	$(BIN)/snakemake --cores $(CORES) --quiet rules
+
+test: $(READY)
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: $(READY)
+	$(BIN)/mammoseg run-notebooks --in-place
+
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+	    --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf data/phantoms data/cache data/runs .snakemake .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -not -path './$(VENV)/*' -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Breast mass segmentation, as four papers describe it: the library behind the notebooks."""
