@@ -1,0 +1,35 @@
+"""Shared by all tests: jaxtyping annotations are checked by beartype, real data is optional."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+# Before anything of the library is imported: every annotated function checks its shapes and types.
+install_import_hook("mammoseg_lib", "beartype.beartype")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def real_inbreast() -> Path:
+    """The folder of the real INbreast release, or a skip that says what is missing."""
+    return _real("INbreast Release 1.0")
+
+
+@pytest.fixture(scope="session")
+def real_busi() -> Path:
+    """The folder of the real BUSI release, or a skip that says what is missing."""
+    return _real("Dataset_BUSI_with_GT")
+
+
+def _real(folder: str) -> Path:
+    root = os.environ.get("MAMMOSEG_DATA")
+    if not root:
+        pytest.skip(f"MAMMOSEG_DATA is not set: {folder!r} is needed")
+    path = Path(root) / folder
+    if not path.is_dir():
+        pytest.skip(f"{folder!r} is not in MAMMOSEG_DATA")
+    return path.resolve()
