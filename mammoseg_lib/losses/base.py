@@ -51,6 +51,7 @@ class Loss(nn.Module):
         return {}
 
     def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
+        """One loss value per sample."""
         raise NotImplementedError
 
     def features_of(self, batch: Batch) -> dict[str, Tensor]:
@@ -60,7 +61,8 @@ class Loss(nn.Module):
         masks = batch.target[:, 0].detach().cpu().numpy() > 0.5
         rows = [self.target_features(mask) for mask in masks]
         return {
-            key: torch.as_tensor(np.stack([row[key] for row in rows])).to(batch.target.device) for key in rows[0]
+            key: torch.as_tensor(np.stack([row[key] for row in rows])).to(batch.target.device)
+            for key in rows[0]
         }
 
 

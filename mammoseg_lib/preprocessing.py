@@ -1,0 +1,238 @@
+"""From a released image to the array a network sees: crop to the breast, window, resize; and the cache of it.
+
+The papers say only that intensities were normalized and images resized to 256x256. The mass fractions that
+their tables imply are those of images cropped to the breast first (2.4-2.6 %), so that is the default.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from jaxtyping import Bool, Float
+from tqdm import tqdm
+
+from mammoseg_lib import paths
+from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample, Source
+from mammoseg_lib.storage import atomic_folder, digest, write_json
+
+CACHE_VERSION = 1  # raise it when what this module computes changes
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image is prepared.
+
+    Attributes:
+        size: Side of the square output in pixels.
+        crop: "breast" cuts to the bounding box of the breast, "none" keeps the whole frame.
+        resize: "stretch" makes the image square as the papers do, at the cost of its aspect; "pad" keeps the
+            aspect and fills up with zeros on the right and below.
+        window: Percentiles of the breast's gray values that become 0 and 1; None keeps the detector's range.
+    """
+
+    size: int = 256
+    crop: Literal["breast", "none"] = "breast"
+    resize: Literal["stretch", "pad"] = "stretch"
+    window: tuple[float, float] | None = (0.5, 99.5)
+
+    def __post_init__(self):
+        if self.crop not in ("breast", "none") or self.resize not in ("stretch", "pad") or self.size < 1:
+            raise ValueError(f"crop is breast|none, resize is stretch|pad, size is positive; got {self}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One prepared image with its mask, and the (row, column) spacing in mm, NaN where unknown."""
+
+    image: Float[np.ndarray, "s s"]
+    mask: Bool[np.ndarray, "s s"]
+    spacing_mm: Float[np.ndarray, " 2"]
+
+
+def breast_mask(image: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The largest connected region that is brighter than the background.
+
+    The background of a digital mammogram is 0 up to a little noise, so a threshold at 2 % of the bright
+    tissue's value keeps the thin skin line, which Otsu's threshold would cut away.
+    """
+    smooth = cv2.blur(image, (3, 3))
+    above = (smooth > 0.02 * np.percentile(smooth, 99)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
+    if count < 2:
+        return np.ones(image.shape, dtype=bool)
+    return labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+
+
+def prepare_sample(sample: Sample, settings: Preprocessing) -> Prepared:
+    """Crop, window and resize one sample.
+
+    A mask pixel is set where more than half of it is covered by the mass; a mass so small that no pixel
+    is, keeps the pixel that it covers most, so that no image loses its mass by being resized.
+    """
+    image, mask = sample.image, sample.mask
+    breast = breast_mask(image) if settings.crop == "breast" else np.ones(image.shape, dtype=bool)
+    if settings.crop == "breast":
+        x, y, box_width, box_height = cv2.boundingRect(breast.astype(np.uint8))
+        box = np.s_[y : y + box_height, x : x + box_width]
+        image, mask, breast = image[box], mask[box], breast[box]
+    if settings.window is not None:
+        low, high = np.percentile(image[breast], settings.window)
+        image = ((image - low) / max(high - low, 1e-6)).clip(0, 1)
+    height, width = image.shape
+    if settings.resize == "stretch":
+        new = (settings.size, settings.size)
+    else:
+        scale = settings.size / max(height, width)
+        new = (max(1, round(height * scale)), max(1, round(width * scale)))
+    coverage = _resample(mask.astype(np.float32), new)
+    small_mask = coverage > 0.5
+    if mask.any() and not small_mask.any():
+        small_mask = coverage == coverage.max()
+    step = np.array([height / new[0], width / new[1]], dtype=np.float32)
+    spacing = step * np.float32(np.nan if sample.spacing_mm is None else sample.spacing_mm)
+    frame = ((0, settings.size - new[0]), (0, settings.size - new[1]))
+    return Prepared(np.pad(_resample(image, new), frame), np.pad(small_mask, frame), spacing)
+
+
+def _resample(image: np.ndarray, new: tuple[int, int]) -> np.ndarray:
+    # The mean over each output pixel where the image shrinks (no aliasing), linear where it grows.
+    shrinks = image.shape[0] >= new[0] and image.shape[1] >= new[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image.astype(np.float32, copy=False), new[::-1], interpolation=method)
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """A prepared data set, memory-mapped from the cache.
+
+    Attributes:
+        table: The sample table of the prepared images, row i belonging to image i.
+        images: Gray values in 0..1.
+        masks: Masses.
+        spacing_mm: Size of a pixel along rows and columns; NaN where unknown.
+        key: Digest of the data's content and the settings; the folder's name.
+        real: Whether these are images of patients.
+        problems: What the source holds that could not be prepared.
+    """
+
+    table: pd.DataFrame
+    images: Float[np.ndarray, "n s s"]
+    masks: Bool[np.ndarray, "n s s"]
+    spacing_mm: Float[np.ndarray, "n 2"]
+    key: str
+    real: bool
+    problems: tuple[Problem, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def prepare(
+    source: Source, settings: Preprocessing, *, jobs: int = 2, progress: bool = False, **filters: object
+) -> PreparedSet:
+    """The prepared data set from the cache, which is filled first if need be.
+
+    A file that cannot be read is left out and listed in `problems`; the rest is prepared.
+
+    Args:
+        source: What `open_source` found.
+        settings: How to prepare.
+        jobs: Processes that fill the cache.
+        progress: Show a progress bar.
+        filters: Those of the source's `index`, for example `with_masses=True`.
+    """
+    recipe = {
+        "version": CACHE_VERSION,
+        "source": source.name,
+        "settings": asdict(settings),
+        "filters": filters,
+    }
+    key = digest({**recipe, "data": source.fingerprint()})
+    folder = paths.cache() / f"{source.name}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Complete folders appear by renaming, so whoever waited at the lock finds the work done.
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            with atomic_folder(folder) as partial_folder:
+                _fill(partial_folder, source, settings, filters, jobs, progress)
+                write_json(partial_folder / "recipe.json", recipe)
+    return _open(folder, key, source)
+
+
+def _open(folder: Path, key: str, source: Source) -> PreparedSet:
+    table = pd.read_csv(folder / "table.csv", dtype=COLUMNS)
+    table["image_path"] = str(source.root) + "/" + table["image_path"]
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks", "spacing_mm")]
+    problems = [Problem(**p) for p in json.loads((folder / "problems.json").read_text())]
+    return PreparedSet(table, *arrays, key=key, real=source.real, problems=tuple(problems))
+
+
+def _fill(
+    folder: Path, source: Source, settings: Preprocessing, filters: dict, jobs: int, progress: bool
+) -> None:
+    table, problems = source.scan()
+    table = source.reader.select(table, **filters)
+    shape = (len(table), settings.size, settings.size)
+    for name, dtype, array_shape in (
+        ("images", np.float32, shape),
+        ("masks", np.bool_, shape),
+        ("spacing_mm", np.float32, (len(table), 2)),
+    ):
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, array_shape).flush()
+    work = partial(_prepare_rows, folder, source, settings)
+    # A few rows at a time: enough that starting a task costs nothing, few enough to share evenly.
+    chunks = [table.iloc[start : start + 4] for start in range(0, len(table), 4)]
+    failed: dict[int, Problem] = {}
+    with tqdm(total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress) as bar:
+        for chunk, failures in zip(chunks, _map(work, chunks, jobs), strict=True):
+            failed |= failures
+            bar.update(len(chunk))
+    if failed:
+        keep = [row for row in range(len(table)) if row not in failed]
+        for name in ("images", "masks", "spacing_mm"):
+            np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
+        table, problems = table.iloc[keep], problems + list(failed.values())
+    relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
+    table.assign(image_path=relative).to_csv(folder / "table.csv", index=False)
+    write_json(folder / "problems.json", [asdict(problem) for problem in problems])
+
+
+def _map(work: partial, chunks: list[pd.DataFrame], jobs: int) -> Iterable[dict[int, Problem]]:
+    if jobs == 1 or len(chunks) < 2:
+        yield from map(work, chunks)
+        return
+    # Forked from a small server process: a plain fork of a process that runs threads can hang.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(work, chunks)
+
+
+def _prepare_rows(
+    folder: Path, source: Source, settings: Preprocessing, rows: pd.DataFrame
+) -> dict[int, Problem]:
+    """Prepare some rows straight into the arrays on disk; returns the rows that failed, with the reason."""
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ("images", "masks", "spacing_mm")]
+    failed = {}
+    for position, row in rows.iterrows():
+        try:
+            prepared = prepare_sample(source.load(row), settings)
+        except DataError as error:
+            failed[position] = Problem(error.path, "broken", error.reason)
+            continue
+        for array, value in zip(arrays, (prepared.image, prepared.mask, prepared.spacing_mm), strict=True):
+            array[position] = value
+    return failed
