@@ -1,2 +1,212 @@
-def main():
-    pass
+"""The command line: `mammoseg phantoms | data check | data prepare | train | run-notebooks | tables`.
+
+What needs PyTorch is imported inside the command that uses it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+import yaml
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="A reproducible companion to four papers on breast mass segmentation.",
+    epilog="Real data is found through the environment variable MAMMOSEG_DATA; see data/README.md.",
+)
+data = typer.Typer(no_args_is_help=True, help="Check and prepare a data set.")
+app.add_typer(data, name="data")
+
+SourceName = Literal["inbreast", "busi"]
+SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
+RootOption = Annotated[
+    Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
+]
+ProfileOption = Annotated[str, typer.Option(help="A file of notebooks/profiles: smoke, quick or paper.")]
+
+
+def _fail(message: object) -> None:
+    typer.secho(f"error: {message}", fg="red", err=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def phantoms(
+    source: Annotated[SourceName, typer.Argument(help="Whose release layout to write.")],
+    out: Annotated[
+        Path | None, typer.Option(help="New folder to write. Default: one below data/phantoms.")
+    ] = None,
+    n_images: Annotated[
+        int, typer.Option(help="Images with a mass (INbreast) or pictures in all (BUSI).")
+    ] = 120,
+    size: Annotated[int, typer.Option(help="Longest side in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Make phantom images and write them in the release layout of a real data set."""
+    from mammoseg_lib import paths
+    from mammoseg_lib.datasets import PHANTOM_WRITERS, phantom_folder
+
+    if out is None:
+        typer.echo(paths.shown(phantom_folder(source, n_images, size, seed)))
+    elif out.exists():
+        _fail(f"{out}: exists already; give a new folder")
+    else:
+        PHANTOM_WRITERS[source](out, n_images=n_images, size=size, seed=seed, progress=True)
+        typer.echo(out)
+
+
+@data.command()
+def check(source: SourceArgument, root: RootOption = None) -> None:
+    """Read every file of a data set; list what is broken and exit with 1 if anything is."""
+    from mammoseg_lib.datasets import open_source
+    from mammoseg_lib.datasets.check import check_source
+
+    found = open_source(source, root)
+    typer.echo(found)
+    report = check_source(found, progress=sys.stderr.isatty())
+    typer.echo(report.text())
+    if report.broken:
+        raise typer.Exit(1)
+
+
+@data.command()
+def prepare(
+    source: SourceArgument,
+    root: RootOption = None,
+    size: Annotated[int, typer.Option(help="Side of the square output in pixels.")] = 256,
+    crop: Annotated[
+        Literal["breast", "none"], typer.Option(help="Cut to the breast's bounding box or not.")
+    ] = "breast",
+    resize: Annotated[
+        Literal["stretch", "pad"], typer.Option(help="Square by stretching, or keep the aspect.")
+    ] = "stretch",
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Fill the cache with prepared images; list what is broken and exit with 1 if anything is."""
+    from mammoseg_lib import preprocessing
+    from mammoseg_lib.datasets import open_source
+
+    settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
+    prepared = preprocessing.prepare(
+        open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
+    )
+    typer.echo(f"{len(prepared)} images with masses, cache key {prepared.key}")
+    for problem in prepared.problems:
+        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
+    if any(problem.kind == "broken" for problem in prepared.problems):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    paper: Annotated[str, typer.Argument(help="Key of a paper: a file of mammoseg_lib/papers.")],
+    profile: ProfileOption = "smoke",
+    method: Annotated[
+        list[str] | None, typer.Option(help="Only this method; may be given several times.")
+    ] = None,
+    fold: Annotated[list[int] | None, typer.Option(help="Only this fold, from 0.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    list_only: Annotated[bool, typer.Option("--list", help="Print what would be trained, and stop.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the names of the runs' folders to this file.")
+    ] = None,
+) -> None:
+    """Train what a profile says. Complete runs are skipped, interrupted ones go on where they stopped."""
+    from mammoseg_lib.papers import load_paper
+    from mammoseg_lib.notebooks import read_profile
+    from mammoseg_lib.runs import execute, plan
+    from mammoseg_lib.storage import write_json
+
+    settings = read_profile(profile)["training"].get(paper)
+    if settings is None:
+        _fail(f"profile {profile!r} does not say how to train {paper!r}")
+    only = {"methods": method, "folds": fold, "seeds": seed}
+    configs = plan(load_paper(paper), **{**settings, **{k: v for k, v in only.items() if v}})
+    names = []
+    for number, config in enumerate(configs, start=1):
+        label = f"{config.method} fold {config.fold} seed {config.seed}"
+        typer.echo(f"[{number}/{len(configs)}] {label}", err=True)
+        if not list_only:
+            names.append(execute(config, device=device, progress=True).folder.name)
+    if record is not None:
+        write_json(record, names)
+
+
+@app.command()
+def run_notebooks(
+    names: Annotated[list[str] | None, typer.Argument(help="Notebooks without suffix. Default: all.")] = None,
+    profile: ProfileOption = "smoke",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter.")
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option(help="Renew the outputs stored in the notebooks themselves.")
+    ] = False,
+) -> None:
+    """Execute notebooks; a misspelt parameter or one of another type is an error."""
+    from mammoseg_lib import notebooks, paths
+
+    if in_place and (setting or profile != "smoke"):
+        _fail("--in-place runs the committed defaults; it takes neither --profile nor --set")
+    parameters = dict(_setting(text) for text in setting or [])
+    failures = 0
+    for name in names or notebooks.available():
+        typer.echo(name, err=True)
+        try:
+            if in_place:
+                notebooks.refresh_notebook(name, progress=sys.stderr.isatty())
+            else:
+                done = notebooks.run_notebook(
+                    name, profile=profile, parameters=parameters, progress=sys.stderr.isatty()
+                )
+                typer.echo(paths.shown(done))
+        except notebooks.NotebookError as error:
+            # The other notebooks are still worth having.
+            typer.secho(f"error: {error}", fg="red", err=True)
+            failures += 1
+    if failures:
+        raise typer.Exit(1)
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
+    return name, yaml.safe_load(value)
+
+
+@app.command()
+def tables(
+    paper: Annotated[str, typer.Argument(help="Key of a paper.")],
+    profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
+) -> None:
+    """Print the tables of a paper beside what the complete runs reproduce. Never trains."""
+    from mammoseg_lib import reports
+    from mammoseg_lib.papers import load_paper
+    from mammoseg_lib.runs import complete_runs, results
+
+    runs = [run for run in complete_runs(paper) if profile in (None, run.config["profile"])]
+    if not runs:
+        _fail(f"no complete run of {paper!r}; try: mammoseg train {paper}")
+    typer.echo(reports.text(load_paper(paper), results(runs)))
+
+
+def main() -> None:
+    """Entry point: known errors as one line, never a traceback."""
+    from mammoseg_lib.datasets import DataError
+    from mammoseg_lib.notebooks import NotebookError
+
+    try:
+        app()
+    except (DataError, NotebookError, ValueError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -178,14 +178,14 @@ def _metadata(root: Path, problems: list[Problem]) -> pd.DataFrame:
         if csv.exists():
             table = pd.read_csv(csv, sep=";", dtype=str, encoding="utf-8-sig")
         elif xls.exists():
-            table = pd.read_excel(xls, dtype=str, engine="xlrd")
+            table = pd.read_excel(xls, dtype=str, engine="calamine")
         else:
             problems.append(
                 Problem(str(root), "excluded", "no INbreast.csv or .xls: density and BI-RADS are unknown")
             )
             return pd.DataFrame(columns=["ACR", "Bi-Rads"])
         table = table[["File Name", "ACR", "Bi-Rads"]].dropna(subset="File Name")
-    except Exception as error:  # pandas, xlrd and missing columns: the table cannot be used
+    except Exception as error:  # pandas, calamine and missing columns: the table cannot be used
         raise DataError(
             csv if csv.exists() else xls, f"cannot be read as the INbreast table ({error})"
         ) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,3 +96,24 @@ class WeightedSum(Loss):
 def full_precision(logits: Tensor) -> Tensor:
     """Half-precision logits as float32; float32 and float64 as they are."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def check_choice(option: str, value: object, valid: Sequence[str]) -> None:
+    """Raises a ValueError that lists the valid values, unless `value` is one of them."""
+    if value not in valid:
+        raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, valid))}")
+
+
+def check_positive(option: str, value: float | int) -> float:
+    """The value as a float; a ValueError unless it is positive and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{option} must be positive and finite, not {value!r}")
+    return float(value)
+
+
+def check_options(what: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
+    """Raises a ValueError that lists the valid options, unless `factory` takes every one that is given."""
+    valid = list(inspect.signature(factory).parameters)
+    if unknown := [name for name in options if name not in valid]:
+        names = ", ".join(map(repr, valid)) or "no options"
+        raise ValueError(f"{what} has no option {', '.join(map(repr, unknown))}; it takes {names}")

@@ -1,0 +1,225 @@
+"""A grid over an image whose cells are as large as the masses in it (000, Section 3).
+
+The first half looks at a target mask only, in numpy, once per sample. The second half pools batches of
+pixel maps over the cells, in torch. Where the sides of an image are no multiples of the cell's, the last
+cells reach over the edge; only what lies inside the image is ever counted.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from mammoseg_lib.losses.base import check_choice
+
+REDUCE = ("min", "mean")
+ROUNDING = ("nearest", "log2", "up", "down")
+SIZE_MEANS = ("cell_pixels", "cell_count")
+DISTANCE_UNIT = ("cell", "pixel", "normalized")
+DISTANCE_FROM = ("closest", "center")
+
+Cell = tuple[int, int]
+"""Height and width of a cell in pixels."""
+
+
+def power_of_two(size: float | int, rounding: str = "nearest") -> int:
+    """The power of two that stands for a size >= 1.
+
+    Args:
+        size: The height or width to round.
+        rounding: `"nearest"` in pixels, ties up (24 -> 32); `"log2"`, nearest exponent (23 -> 32, where
+            `"nearest"` gives 16); `"up"`; `"down"`.
+    """
+    check_choice("rounding", rounding, ROUNDING)
+    lower = 2 ** (math.frexp(size)[1] - 1)
+    if rounding == "down" or size == lower:
+        return lower
+    if rounding == "nearest":
+        return lower if size - lower < 2 * lower - size else 2 * lower
+    if rounding == "log2":  # size / lower against sqrt(2), squared to stay exact
+        return lower if size * size < 2 * lower * lower else 2 * lower
+    return 2 * lower
+
+
+def mass_cell_size(
+    mask: Bool[np.ndarray, "h w"],
+    *,
+    reduce: str = "min",
+    rounding: str = "nearest",
+    size_means: str = "cell_pixels",
+) -> Cell:
+    """Height and width of the grid cells for one target mask (000, Section 3 and Fig. 3a).
+
+    A mass is an 8-connected component. The smallest height and the smallest width of the masses' bounding
+    boxes, which may come from two different masses, are each rounded to a power of two. An empty mask gives
+    one cell that covers the image.
+
+    Args:
+        mask: The target.
+        reduce: `"min"`, or `"mean"` for the mean height and width (the alternative of Fig. 3a).
+        rounding: See `power_of_two`.
+        size_means: What the rounded number is. `"cell_pixels"`: the side of a cell. `"cell_count"`: the
+            number of cells along an axis, the other way to read "the size of the grid".
+
+    Raises:
+        ValueError: An option has an unknown value.
+    """
+    check_choice("reduce", reduce, REDUCE)
+    check_choice("rounding", rounding, ROUNDING)
+    check_choice("size_means", size_means, SIZE_MEANS)
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    boxes = ndimage.find_objects(labels)
+    if not boxes:
+        return power_of_two(mask.shape[0], "up"), power_of_two(mask.shape[1], "up")
+    sides = np.array([[axis.stop - axis.start for axis in box] for box in boxes])
+    height, width = (power_of_two(float(s), rounding) for s in getattr(sides, reduce)(axis=0))
+    if size_means == "cell_count":
+        return math.ceil(mask.shape[0] / height), math.ceil(mask.shape[1] / width)
+    return height, width
+
+
+def cell_mass(mask: Bool[np.ndarray, "h w"], cell: Cell) -> Float[np.ndarray, "nh nw"]:
+    """Number of mass pixels in each cell."""
+    return _blocks(mask, cell, fill=False).sum(axis=(1, 3), dtype=np.float32)
+
+
+def cell_distances(
+    mask: Bool[np.ndarray, "h w"], cell: Cell, *, unit: str = "cell", distance_from: str = "closest"
+) -> Float[np.ndarray, "nh nw"]:
+    """Euclidean distance from each cell to the closest mass pixel, d_i of 000 Eq. 9; 0 in cells with mass.
+
+    The paper gives neither the unit nor the point of the cell that is measured from; the defaults are our
+    reading. An empty mask gives zeros.
+
+    Args:
+        mask: The target.
+        cell: Height and width of a cell.
+        unit: `"cell"`: vertical distances count in cell heights, horizontal ones in cell widths.
+            `"pixel"`. `"normalized"`: pixels over the diagonal of the image.
+        distance_from: `"closest"`: from the cell's closest pixel. `"center"`: from the center of the part of
+            the cell that lies inside the image.
+
+    Raises:
+        ValueError: An option has an unknown value.
+    """
+    check_choice("distance_unit", unit, DISTANCE_UNIT)
+    check_choice("distance_from", distance_from, DISTANCE_FROM)
+    h, w = mask.shape
+    mass = cell_mass(mask, cell)
+    if not mask.any():  # the distance transform has nothing to measure to, and returns nonsense
+        return np.zeros_like(mass)
+    spacing = {
+        "cell": (1 / cell[0], 1 / cell[1]),
+        "pixel": (1.0, 1.0),
+        "normalized": (1 / math.hypot(h, w), 1 / math.hypot(h, w)),
+    }[unit]
+    if distance_from == "closest":
+        to_mass = ndimage.distance_transform_edt(~mask, sampling=spacing)
+        return _blocks(to_mass, cell, fill=np.inf).min(axis=(1, 3)).astype(np.float32)
+    axes = [_centers(length, side) * step for length, side, step in zip((h, w), cell, spacing, strict=True)]
+    centers = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    distances, _ = cKDTree(np.argwhere(mask) * spacing).query(centers)
+    return np.where(mass > 0, 0, distances).astype(np.float32)
+
+
+def lift(cells: Shaped[np.ndarray, "nh nw"], cell: Cell, shape: tuple[int, int]) -> Shaped[np.ndarray, "h w"]:
+    """Every pixel gets the value of its cell: an array whose shape does not depend on the cell size."""
+    return cells.repeat(cell[0], axis=0)[: shape[0]].repeat(cell[1], axis=1)[:, : shape[1]]
+
+
+class Layout:
+    """The grids of a batch, whose samples may differ in their cell size, as one array `[b nh nw]`.
+
+    `nh` and `nw` are those of the finest grid in the batch; the cells that a coarser grid does not have
+    hold zeros. There is no loop over cells, samples or cell sizes: pixels are first pooled over blocks of
+    the greatest common divisor of the cell sizes, the same for all samples, and the few blocks are then
+    added up into cells.
+
+    Attributes:
+        shape: Height and width of the images.
+        cells: `(nh, nw)`.
+        count: Number of cells of each grid.
+    """
+
+    def __init__(self, cell_size: Int[Tensor, "b 2"], shape: tuple[int, int]):
+        # The sizes are read on the CPU: on another device this is the one wait for it.
+        heights, widths = zip(*cell_size.tolist(), strict=True)
+        self.shape = shape
+        self.block = math.gcd(*heights), math.gcd(*widths)
+        self.cells = -(-shape[0] // min(heights)), -(-shape[1] // min(widths))
+        self.uniform = len(set(heights)) == len(set(widths)) == 1
+        # The geometry of one sample stands for all where it is the same for all.
+        self.height, self.width = (cell_size[:1] if self.uniform else cell_size)[:, :, None].unbind(1)
+        self.count = -(-shape[0] // self.height[:, 0]) * -(-shape[1] // self.width[:, 0])
+
+    def sum(self, pixels: Float[Tensor, "b h w"]) -> Float[Tensor, "b nh nw"]:
+        """Sum over each cell."""
+        # First down the columns, along contiguous rows, then across what is left: several times faster
+        # than one reduction over both axes.
+        rows = self._padded(pixels, 0.0).unflatten(1, (-1, self.block[0])).sum(2)
+        blocks = rows.unflatten(2, (-1, self.block[1])).sum(3)
+        if self.uniform:
+            return blocks
+        cells = blocks.new_zeros(len(blocks), math.prod(self.cells))
+        return cells.scatter_add(1, self._cell_of_block, blocks.flatten(1)).unflatten(1, self.cells)
+
+    def max(self, pixels: Float[Tensor, "b h w"]) -> Float[Tensor, "b nh nw"]:
+        """Maximum over each cell."""
+        rows = self._padded(pixels, -math.inf).unflatten(1, (-1, self.block[0])).amax(2)
+        blocks = rows.unflatten(2, (-1, self.block[1])).amax(3)
+        if self.uniform:
+            return blocks
+        cells = blocks.new_full((len(blocks), math.prod(self.cells)), -math.inf)
+        return cells.scatter_reduce(1, self._cell_of_block, blocks.flatten(1), "amax").unflatten(
+            1, self.cells
+        )
+
+    def read(self, lifted: Shaped[Tensor, "b h w"]) -> Shaped[Tensor, "b nh nw"]:
+        """The inverse of `lift`: the value of each cell."""
+        blocks = lifted[:, :: self.block[0], :: self.block[1]]
+        if self.uniform:
+            return blocks
+        cells = blocks.new_zeros(len(blocks), math.prod(self.cells))
+        return cells.scatter(1, self._cell_of_block, blocks.flatten(1)).unflatten(1, self.cells)
+
+    @cached_property
+    def pixels(self) -> Int[Tensor, "#b nh nw"]:
+        """Number of pixels of each cell that lie inside the image; 1 where there is no cell."""
+        rows, columns = (
+            (length - torch.arange(n, device=side.device) * side).clamp(max=side)
+            for length, n, side in zip(self.shape, self.cells, (self.height, self.width), strict=True)
+        )
+        return (rows.clamp(min=0)[:, :, None] * columns.clamp(min=0)[:, None, :]).clamp(min=1)
+
+    @cached_property
+    def _cell_of_block(self) -> Int[Tensor, "b blocks"]:
+        """Index of the cell that each block lies in."""
+        rows, columns = (
+            torch.arange(0, length, step, device=side.device) // side
+            for length, step, side in zip(self.shape, self.block, (self.height, self.width), strict=True)
+        )
+        return (rows[:, :, None] * self.cells[1] + columns[:, None, :]).flatten(1)
+
+    def _padded(self, pixels: Tensor, value: float) -> Tensor:
+        bottom, right = -self.shape[0] % self.block[0], -self.shape[1] % self.block[1]
+        return F.pad(pixels, (0, right, 0, bottom), value=value) if bottom or right else pixels
+
+
+def _blocks(image: np.ndarray, cell: Cell, fill: float) -> np.ndarray:
+    """The image as [nh, cell height, nw, cell width], filled up at the far edges."""
+    (h, w), (ch, cw) = image.shape, cell
+    padded = np.pad(image, ((0, -h % ch), (0, -w % cw)), constant_values=fill)
+    return padded.reshape(padded.shape[0] // ch, ch, padded.shape[1] // cw, cw)
+
+
+def _centers(length: int, side: int) -> np.ndarray:
+    starts = np.arange(0, length, side)
+    return (starts + np.minimum(starts + side, length) - 1) / 2

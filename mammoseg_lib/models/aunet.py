@@ -1,0 +1,149 @@
+"""AU-Net: the attention-guided dense-upsampling network that 000 and 001 take as their baseline.
+
+Sun et al., Physics in Medicine & Biology 65(5):055005, 2020. The paper leaves the block sizes open; they
+are fixed here by the parameter counts of the public implementation, which has no license and is not copied.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+UPSAMPLING = ("bilinear", "transposed")
+LEVELS = 5
+REDUCTION = 16  # bottleneck of the channel attention
+
+
+def _conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 convolution (with bias), batch normalization, ReLU; the size stays."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """One level of the encoder: x = ReLU(BN(conv(input))), output = ReLU(x + BN(conv(ReLU(BN(conv x))))).
+
+    The shortcut starts after the first convolution, so that it never has to change the number of channels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.enter = _conv(in_channels, out_channels)
+        self.residual = nn.Sequential(
+            _conv(out_channels, out_channels),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """The features of one level of the encoder."""
+        x = self.enter(x)
+        return self.activation(x + self.residual(x))
+
+
+class ChannelAttention(nn.Module):
+    """Squeeze and excitation: every channel times a weight in 0..1 that depends on all channel means."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Sequential(
+            nn.Linear(channels, channels // REDUCTION),
+            nn.ReLU(inplace=True),
+            nn.Linear(channels // REDUCTION, channels),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """The channels, weighted."""
+        return x * self.weight(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class AttentionUpsampling(nn.Module):
+    """One level of the decoder (AU block): two ways up, one of them guided by the skip connection.
+
+    With a skip s of C channels and the deeper features x of 2C channels at half the size:
+    a = upsampled x; b = dense upsampling of x (convolution to 4C channels, pixel shuffle); c = conv(s + b);
+    output = two convolutions of the channel attention of cat(c, a).
+    """
+
+    def __init__(self, channels: int, upsampling: str):
+        super().__init__()
+        deep = 2 * channels
+        if upsampling == "bilinear":
+            up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.up = nn.Sequential(up, _conv(deep, channels))
+        else:
+            up = nn.ConvTranspose2d(deep, channels, 2, stride=2)
+            self.up = nn.Sequential(up, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        self.dense_up = nn.Sequential(_conv(deep, 4 * channels), nn.PixelShuffle(2))
+        self.fuse = _conv(channels, channels)
+        self.attention = ChannelAttention(deep)
+        self.out = nn.Sequential(_conv(deep, channels), _conv(channels, channels))
+
+    def forward(
+        self, skip: Float[Tensor, "b c h w"], deep: Float[Tensor, "b d h/2 w/2"]
+    ) -> Float[Tensor, "b c h w"]:
+        """The features of one level of the decoder."""
+        fused = self.fuse(skip + self.dense_up(deep))
+        return self.out(self.attention(torch.cat([fused, self.up(deep)], dim=1)))
+
+
+class AUNet(nn.Module):
+    """AU-Net: five residual levels down, four attention-guided levels up, logits out.
+
+    The published size is `base_width=64` with 75,493,945 parameters (one channel in, one class;
+    72,012,345 with transposed convolutions). A CPU needs 8 to 32.
+
+    Args:
+        in_channels: Channels of the image.
+        classes: Channels of the logits.
+        base_width: Channels of the first level; each deeper level has twice as many. At least 8.
+        upsampling: "bilinear" or "transposed": how features are enlarged in the attention blocks, besides the dense upsampling.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        base_width: int = 64,
+        upsampling: str = "bilinear",
+        classes: int = 1,
+    ):
+        super().__init__()
+        if upsampling not in UPSAMPLING:
+            raise ValueError(f"upsampling={upsampling!r} is not one of {', '.join(map(repr, UPSAMPLING))}")
+        if base_width < REDUCTION // 2:
+            raise ValueError(
+                f"base_width={base_width} leaves the channel attention without channels: at least 8"
+            )
+        widths = [base_width * 2**level for level in range(LEVELS)]
+        self.encoder = nn.ModuleList(
+            ResidualBlock(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.decoder = nn.ModuleList(AttentionUpsampling(width, upsampling) for width in widths[-2::-1])
+        self.head = nn.Conv2d(base_width, classes, 1)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Logits at the size of the image.
+
+        Raises:
+            ValueError: A side of the image is not divisible by 16.
+        """
+        height, width = image.shape[-2:]
+        if height % 2 ** (LEVELS - 1) or width % 2 ** (LEVELS - 1):
+            raise ValueError(f"AU-Net halves the image four times: {height} x {width} is not divisible by 16")
+        skips = [self.encoder[0](image)]
+        for block in self.encoder[1:]:
+            skips.append(block(self.pool(skips[-1])))
+        x = skips.pop()
+        for block in self.decoder:
+            x = block(skips.pop(), x)
+        return self.head(x)

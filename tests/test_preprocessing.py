@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mammoseg_lib import preprocessing
+from mammoseg_lib.datasets import DataError, Sample, Source, inbreast, open_source
+from mammoseg_lib.preprocessing import Preprocessing, breast_mask, prepare, prepare_sample
+from tests.release import SQUARE, write_inbreast
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def sample():
+    """A breast of 40x20 pixels at the left of a 60x50 frame, a mass of 8x4, a marker of 3x3 at the right."""
+    image, mask = np.zeros((60, 50), np.float32), np.zeros((60, 50), bool)
+    image[10:50, :20] = np.linspace(0.2, 0.8, 20)
+    image[2:5, 44:47] = 1
+    mask[20:28, 8:12] = True
+    return Sample(image, mask, 0.1)
+
+
+def _source(tmp_path, n=6):
+    images = {f"{100 + i}_{i:02x}": [("Mass", [(x + i, y) for x, y in SQUARE])] for i in range(n)}
+    return Source("inbreast", write_inbreast(tmp_path / "release", images), real=True)
+
+
+def test_the_breast_is_the_largest_bright_region_not_the_marker(sample):
+    mask = breast_mask(sample.image)
+    assert mask[10:50, :20].all()
+    assert not mask[:, 25:].any()
+
+
+def test_crop_keeps_the_breast_and_stretch_changes_the_spacing(sample):
+    prepared = prepare_sample(sample, Preprocessing(size=40, window=None))
+    rows, columns = (breast_mask(sample.image).any(axis) for axis in (1, 0))
+    height, width = rows.sum(), columns.sum()
+    assert abs(height - 40) <= 2
+    assert abs(width - 20) <= 1
+    np.testing.assert_allclose(prepared.spacing_mm, [0.1 * height / 40, 0.1 * width / 40], rtol=1e-6)
+    # The mass covers the same share of the breast's box before and after.
+    assert prepared.mask.mean() == pytest.approx(8 * 4 / (height * width), rel=0.15)
+
+
+def test_the_whole_frame_keeps_the_mass_fraction_of_the_frame(sample):
+    prepared = prepare_sample(sample, Preprocessing(size=100, crop="none", window=None))
+    assert prepared.mask.mean() == pytest.approx(sample.mask.mean(), rel=0.1)
+
+
+def test_pad_keeps_the_aspect(sample):
+    prepared = prepare_sample(sample, Preprocessing(size=60, crop="none", resize="pad", window=None))
+    np.testing.assert_array_equal(prepared.mask[:, :50], sample.mask)
+    assert not prepared.mask[:, 50:].any()
+    np.testing.assert_allclose(prepared.image[:, :50], sample.image, atol=1e-6)
+    np.testing.assert_allclose(prepared.spacing_mm, [0.1, 0.1])
+
+
+def test_the_window_maps_percentiles_of_the_breast_to_zero_and_one(sample):
+    prepared = prepare_sample(sample, Preprocessing(size=40, window=(10.0, 90.0)))
+    assert prepared.image.min() == 0
+    assert prepared.image.max() == 1
+    plain = prepare_sample(sample, Preprocessing(size=40, window=None))
+    assert plain.image.max() < 0.85
+
+
+def test_a_mass_too_small_to_fill_a_pixel_is_not_lost():
+    mask = np.zeros((100, 100), bool)
+    mask[33, 47] = True
+    prepared = prepare_sample(Sample(np.ones((100, 100), np.float32), mask), Preprocessing(size=10))
+    assert np.argwhere(prepared.mask).tolist() == [[3, 4]]
+    assert np.isnan(prepared.spacing_mm).all()
+
+
+def test_a_blank_image_is_kept_whole():
+    prepared = prepare_sample(
+        Sample(np.zeros((20, 20), np.float32), np.eye(20, dtype=bool)), Preprocessing(size=20)
+    )
+    assert prepared.mask.sum() == 20
+    assert np.isfinite(prepared.image).all()
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match="size is positive"):
+        Preprocessing(size=0)
+
+
+def test_cache_is_filled_once_and_the_same_whatever_the_number_of_processes(tmp_path, monkeypatch):
+    source = _source(tmp_path)
+    one = prepare(source, Preprocessing(size=32), jobs=1)
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "other"))
+    two = prepare(source, Preprocessing(size=32), jobs=2)
+    assert one.key == two.key
+    for name in ("images", "masks", "spacing_mm"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert isinstance(two.images, np.memmap)
+    monkeypatch.setattr(preprocessing, "_fill", lambda *args: pytest.fail("filled again"))
+    again = prepare(source, Preprocessing(size=32))
+    assert again.table.equals(two.table)
+    assert again.table["image_path"].map(lambda p: p.startswith(str(source.root))).all()
+
+
+def test_the_key_depends_on_settings_filters_and_content(tmp_path):
+    source = _source(tmp_path)
+    keys = [prepare(source, Preprocessing(size=32), jobs=1).key]
+    keys.append(prepare(source, Preprocessing(size=33), jobs=1).key)
+    keys.append(prepare(source, Preprocessing(size=32), jobs=1, with_masses=True).key)
+    (source.root / "AllXML" / "100.xml").unlink()
+    keys.append(prepare(source, Preprocessing(size=32), jobs=1).key)
+    assert len(set(keys)) == 4
+
+
+def test_a_file_that_cannot_be_read_is_left_out_and_named(tmp_path):
+    source = _source(tmp_path)
+    path = source.root / "AllDICOMs" / "102_02_MG_L_ML_ANON.dcm"
+    path.write_bytes(path.read_bytes()[:-100])
+    prepared = prepare(source, Preprocessing(size=32), jobs=2)
+    assert prepared.table["sample_id"].tolist() == ["100", "101", "103", "104", "105"]
+    assert len(prepared.images) == len(prepared.masks) == 5
+    assert [(p.kind, p.path) for p in prepared.problems] == [("broken", str(path))]
+    alone = prepare_sample(inbreast.load(prepared.table.iloc[2]), Preprocessing(size=32))
+    np.testing.assert_array_equal(prepared.masks[2], alone.mask)
+
+
+def test_an_interrupted_fill_leaves_nothing_that_reads_as_complete(tmp_path, monkeypatch):
+    source = _source(tmp_path)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(preprocessing, "_prepare_rows", interrupted)
+        prepare(source, Preprocessing(size=32), jobs=1)
+    cache = tmp_path / "home" / "data" / "cache"
+    assert [p for p in cache.iterdir() if p.is_dir() and p.name != "fingerprints"] == []
+    assert len(prepare(source, Preprocessing(size=32), jobs=1)) == 6
+
+
+def test_open_source_says_what_it_took(tmp_path, monkeypatch):
+    root = _source(tmp_path).root
+    assert open_source("inbreast", root).root == root
+    with pytest.raises(ValueError, match="inbreast, busi"):
+        open_source("ddsm")
+    with pytest.raises(DataError, match="no such folder"):
+        open_source("inbreast", tmp_path / "nowhere")
+    monkeypatch.delenv("MAMMOSEG_DATA", raising=False)
+    with pytest.raises(DataError, match="INbreast Release"):
+        open_source("inbreast", phantoms=False)
+    data = tmp_path / "data"
+    data.mkdir()
+    root.rename(data / inbreast.FOLDER)
+    monkeypatch.setenv("MAMMOSEG_DATA", str(data))
+    found = open_source("inbreast")
+    assert found.real
+    assert str(found) == "inbreast: real images in $MAMMOSEG_DATA/INbreast Release 1.0"
+
+
+def test_real_mass_fractions_are_those_the_paper_implies(real_inbreast):
+    source = Source("inbreast", real_inbreast, real=True)
+    breast = prepare(source, Preprocessing(), with_masses=True).masks.mean((1, 2))
+    frame = prepare(source, Preprocessing(crop="none"), with_masses=True).masks.mean((1, 2))
+    # The rows of 000 and 001 imply 2.39-2.63 %, which only the cropped images have.
+    assert breast.mean() == pytest.approx(0.0254, abs=0.0010)
+    assert np.median(breast) == pytest.approx(0.0122, abs=0.0005)
+    assert frame.mean() == pytest.approx(0.0104, abs=0.0003)
+    assert (breast > 0).all()
