@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import fft
 
-LesionKind = Literal["round", "lobulated", "spiculated"]
+LesionKind = Literal["round", "lobulated", "irregular", "spiculated"]
+# Waves around an outline: lowest and highest harmonic, strength, and how fast it falls with the harmonic.
+WAVES: dict[str, tuple[int, int, float, float]] = {
+    "round": (2, 4, 0.025, 1.0),
+    "lobulated": (2, 6, 0.09, 0.7),
+    "irregular": (2, 11, 0.15, 0.9),
+    "spiculated": (2, 16, 0.07, 0.35),
+}
 
 
 def power_law_noise(
@@ -58,7 +65,7 @@ def lesion_outline(
     """A closed outline around the origin that encloses an area of 1, as (x, y) points.
 
     An ellipse whose radius is modulated by harmonics of the polar angle: hardly for round lesions, with a few
-    broad waves for lobulated ones, with many narrow spikes for spiculated ones.
+    broad waves for lobulated ones, with many narrow spikes for spiculated ones; irregular is in between.
 
     Args:
         rng: Source of randomness.
@@ -67,12 +74,8 @@ def lesion_outline(
         n_points: Points on the outline.
     """
     angle = np.linspace(0, 2 * np.pi, n_points, endpoint=False)
-    harmonics, strength = {
-        "round": (np.arange(2, 5), 0.025),
-        "lobulated": (np.arange(2, 7), 0.09),
-        "spiculated": (np.arange(2, 17), 0.075),
-    }[kind]
-    decay = {"round": 1.0, "lobulated": 0.7, "spiculated": 0.35}[kind]
+    first, last, strength, decay = WAVES[kind]
+    harmonics = np.arange(first, last + 1)
     amplitude = strength * rng.standard_normal(len(harmonics)) * (2 / harmonics) ** decay
     phase = rng.uniform(0, 2 * np.pi, len(harmonics))
     wave = (amplitude * np.cos(angle[:, None] * harmonics + phase)).sum(1)

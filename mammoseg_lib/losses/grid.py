@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -130,87 +129,94 @@ def cell_distances(
     return np.where(mass > 0, 0, distances).astype(np.float32)
 
 
-def lift(cells: Shaped[np.ndarray, "nh nw"], cell: Cell, shape: tuple[int, int]) -> Shaped[np.ndarray, "h w"]:
-    """Every pixel gets the value of its cell: an array whose shape does not depend on the cell size."""
-    return cells.repeat(cell[0], axis=0)[: shape[0]].repeat(cell[1], axis=1)[:, : shape[1]]
+def on_canvas(cells: Float[np.ndarray, "nh nw"], shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """The cells in the upper left corner of zeros of a given shape, so that samples of any cell size stack."""
+    canvas = np.zeros(shape, dtype=cells.dtype)
+    canvas[: cells.shape[0], : cells.shape[1]] = cells
+    return canvas
 
 
 class Layout:
     """The grids of a batch, whose samples may differ in their cell size, as one array `[b nh nw]`.
 
     `nh` and `nw` are those of the finest grid in the batch; the cells that a coarser grid does not have
-    hold zeros. There is no loop over cells, samples or cell sizes: pixels are first pooled over blocks of
-    the greatest common divisor of the cell sizes, the same for all samples, and the few blocks are then
-    added up into cells.
+    hold zeros. There is no loop over cells, samples or cell sizes: pixels are first pooled over blocks
+    that divide the image and every cell, the same for all samples, and the few blocks are then added up
+    into cells. Where the cells are all alike and divide the image, the blocks are the cells.
 
     Attributes:
         shape: Height and width of the images.
         cells: `(nh, nw)`.
-        count: Number of cells of each grid.
     """
 
     def __init__(self, cell_size: Int[Tensor, "b 2"], shape: tuple[int, int]):
         # The sizes are read on the CPU: on another device this is the one wait for it.
         heights, widths = zip(*cell_size.tolist(), strict=True)
         self.shape = shape
-        self.block = math.gcd(*heights), math.gcd(*widths)
+        self.block = math.gcd(shape[0], *heights), math.gcd(shape[1], *widths)
         self.cells = -(-shape[0] // min(heights)), -(-shape[1] // min(widths))
-        self.uniform = len(set(heights)) == len(set(widths)) == 1
+        self.blocks_are_cells = {*heights} == {self.block[0]} and {*widths} == {self.block[1]}
+        self.divides = not any(shape[0] % h for h in heights) and not any(shape[1] % w for w in widths)
         # The geometry of one sample stands for all where it is the same for all.
-        self.height, self.width = (cell_size[:1] if self.uniform else cell_size)[:, :, None].unbind(1)
-        self.count = -(-shape[0] // self.height[:, 0]) * -(-shape[1] // self.width[:, 0])
+        self._sides = (cell_size[:1] if self.blocks_are_cells else cell_size)[:, :, None]
 
-    def sum(self, pixels: Float[Tensor, "b h w"]) -> Float[Tensor, "b nh nw"]:
+    def rows(self, pixels: Float[Tensor, "b h w"]) -> Float[Tensor, "b rows row_height w"]:
+        """The image cut into rows of blocks, the form in which `sum` and `max` take their maps.
+
+        To be cut before the maps are made: the gradient of a sum then reaches the map as a broadcast view.
+        Cut afterwards, it would be written out pixel by pixel.
+        """
+        return pixels.unflatten(1, (-1, self.block[0]))
+
+    def sum(self, pixels: Float[Tensor, "b rows row_height w"]) -> Float[Tensor, "b nh nw"]:
         """Sum over each cell."""
-        # First down the columns, along contiguous rows, then across what is left: several times faster
+        # First down the columns, along contiguous memory, then across what is left: several times faster
         # than one reduction over both axes.
-        rows = self._padded(pixels, 0.0).unflatten(1, (-1, self.block[0])).sum(2)
-        blocks = rows.unflatten(2, (-1, self.block[1])).sum(3)
-        if self.uniform:
+        blocks = pixels.sum(2).unflatten(2, (-1, self.block[1])).sum(3)
+        if self.blocks_are_cells:
             return blocks
         cells = blocks.new_zeros(len(blocks), math.prod(self.cells))
         return cells.scatter_add(1, self._cell_of_block, blocks.flatten(1)).unflatten(1, self.cells)
 
-    def max(self, pixels: Float[Tensor, "b h w"]) -> Float[Tensor, "b nh nw"]:
+    def max(self, pixels: Float[Tensor, "b rows row_height w"]) -> Float[Tensor, "b nh nw"]:
         """Maximum over each cell."""
-        rows = self._padded(pixels, -math.inf).unflatten(1, (-1, self.block[0])).amax(2)
-        blocks = rows.unflatten(2, (-1, self.block[1])).amax(3)
-        if self.uniform:
+        blocks = pixels.amax(2).unflatten(2, (-1, self.block[1])).amax(3)
+        if self.blocks_are_cells:
             return blocks
         cells = blocks.new_full((len(blocks), math.prod(self.cells)), -math.inf)
         return cells.scatter_reduce(1, self._cell_of_block, blocks.flatten(1), "amax").unflatten(
             1, self.cells
         )
 
-    def read(self, lifted: Shaped[Tensor, "b h w"]) -> Shaped[Tensor, "b nh nw"]:
-        """The inverse of `lift`: the value of each cell."""
-        blocks = lifted[:, :: self.block[0], :: self.block[1]]
-        if self.uniform:
-            return blocks
-        cells = blocks.new_zeros(len(blocks), math.prod(self.cells))
-        return cells.scatter(1, self._cell_of_block, blocks.flatten(1)).unflatten(1, self.cells)
+    def read(self, canvas: Float[Tensor, "b h w"]) -> Float[Tensor, "b nh nw"]:
+        """The cells that `on_canvas` put down."""
+        return canvas[:, : self.cells[0], : self.cells[1]]
 
-    @cached_property
-    def pixels(self) -> Int[Tensor, "#b nh nw"]:
-        """Number of pixels of each cell that lie inside the image; 1 where there is no cell."""
+    @property
+    def count(self) -> Int[Tensor, " n"]:
+        """Number of cells of each grid, or the one number that all share."""
+        height, width = self._sides[..., 0].unbind(1)
+        return -(-self.shape[0] // height) * -(-self.shape[1] // width)
+
+    @property
+    def pixels(self) -> Int[Tensor, "n #nh #nw"]:
+        """Number of pixels of each cell that lie inside the image (any positive number where there is none)."""
+        if self.divides:
+            return self._sides.prod(1, keepdim=True)
         rows, columns = (
-            (length - torch.arange(n, device=side.device) * side).clamp(max=side)
-            for length, n, side in zip(self.shape, self.cells, (self.height, self.width), strict=True)
+            (length - torch.arange(n, device=side.device) * side).clamp(max=side).clamp(min=0)
+            for length, n, side in zip(self.shape, self.cells, self._sides.unbind(1), strict=True)
         )
-        return (rows.clamp(min=0)[:, :, None] * columns.clamp(min=0)[:, None, :]).clamp(min=1)
+        return (rows[:, :, None] * columns[:, None, :]).clamp(min=1)
 
     @cached_property
     def _cell_of_block(self) -> Int[Tensor, "b blocks"]:
         """Index of the cell that each block lies in."""
         rows, columns = (
             torch.arange(0, length, step, device=side.device) // side
-            for length, step, side in zip(self.shape, self.block, (self.height, self.width), strict=True)
+            for length, step, side in zip(self.shape, self.block, self._sides.unbind(1), strict=True)
         )
         return (rows[:, :, None] * self.cells[1] + columns[:, None, :]).flatten(1)
-
-    def _padded(self, pixels: Tensor, value: float) -> Tensor:
-        bottom, right = -self.shape[0] % self.block[0], -self.shape[1] % self.block[1]
-        return F.pad(pixels, (0, right, 0, bottom), value=value) if bottom or right else pixels
 
 
 def _blocks(image: np.ndarray, cell: Cell, fill: float) -> np.ndarray:

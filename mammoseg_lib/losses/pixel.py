@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mammoseg_lib.losses.base import Batch, Loss, WeightedSum, check_positive, full_precision
 
-Pixels = Float[Tensor, "b h w"]
+Pixels = Float[Tensor, "b *pixels"]
 Sums = Float[Tensor, "*regions"]
 
 
@@ -26,7 +26,7 @@ class PixelLoss(Loss):
     """
 
     def maps(self, logits: Pixels, target: Pixels) -> tuple[Pixels, ...]:
-        """The pixel maps, differentiable in the logits, whose sums `value` needs."""
+        """The pixel maps, differentiable in the logits, whose sums `value` needs; element by element."""
         raise NotImplementedError
 
     def value(self, sums: Sequence[Sums], mass: Sums, pixels: float | int | Sums) -> Sums:

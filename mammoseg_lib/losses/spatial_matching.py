@@ -180,18 +180,18 @@ class SpatialMatching(Loss):
         """What the target alone decides.
 
         Returns:
-            `cell_size`, int64 `[2]`; `cell_mass`, float32 `[h w]`, the number of mass pixels in the cell that
-            each pixel lies in; and, for the distance variants, `cell_distance`, float32 `[h w]`, likewise. The
-            maps have the shape of the image, so that samples of different cell sizes stack.
+            `cell_size`, int64 `[2]`; `cell_mass`, float32 `[h w]`, the number of mass pixels of each cell;
+            and, for the distance variants, `cell_distance`, float32 `[h w]`, likewise. The cells stand in the
+            upper left corner of zeros (`grid.on_canvas`).
         """
         cell = grid.mass_cell_size(mask, **self.size_options)
         features = {
             "cell_size": np.array(cell, dtype=np.int64),
-            "cell_mass": grid.lift(grid.cell_mass(mask, cell), cell, mask.shape),
+            "cell_mass": grid.on_canvas(grid.cell_mass(mask, cell), mask.shape),
         }
         if self.distanced:
             distances = grid.cell_distances(mask, cell, **self.distance_options)
-            features["cell_distance"] = grid.lift(distances, cell, mask.shape)
+            features["cell_distance"] = grid.on_canvas(distances, mask.shape)
         return features
 
     def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
@@ -210,6 +210,7 @@ class SpatialMatching(Loss):
         y = batch.target.squeeze(1).to(x.dtype)
         features = self.features_of(batch)
         layout = grid.Layout(features["cell_size"], x.shape[-2:])
+        x, y = layout.rows(x), layout.rows(y)
         mass = layout.read(features["cell_mass"]).to(x.dtype)
         total_mass = mass.sum((1, 2))
         distances = layout.read(features["cell_distance"]).to(x.dtype) if self.distanced else None
@@ -227,19 +228,18 @@ class SpatialMatching(Loss):
         weights = None if distances is None else self._distance_weights(distances, fp_only)
         if self.mask_numerator:
             weights = occupied if weights is None else weights * occupied
-        weighted = cell_losses if weights is None else weights * cell_losses
-
-        # The clamps only ever act on an empty target, whose grid loss is dropped below.
-        denominator = layout.count.expand(len(x)).to(x.dtype)
+        # Eq. 5 divides by the cells with mass or prediction, Eq. 4 by all. The clamps only ever act on an
+        # empty target, whose grid loss is dropped at the end.
         if self.nonzero:
             denominator = occupied.sum((1, 2)).clamp(min=1)
-        grid_loss = weighted.sum((1, 2)) / denominator
+        else:
+            denominator = layout.count.expand(len(x)).to(x.dtype)
         ratio = factor = None
         if self.scaled:
             ratio = predicted.sum((1, 2)) / has_mass.sum((1, 2)).clamp(min=1)
             factor = self._rescaled(ratio)
-            grid_loss = grid_loss * factor
-        grid_loss = torch.where(total_mass > 0, grid_loss, 0)
+        share = torch.where(total_mass > 0, (1 if factor is None else factor) / denominator, 0)
+        grid_loss = (cell_losses if weights is None else weights * cell_losses).sum((1, 2)) * share
         return GridTerms(
             cell_size=features["cell_size"],
             image_loss=image_loss,
@@ -255,7 +255,9 @@ class SpatialMatching(Loss):
             loss=image_loss + grid_loss,
         )
 
-    def _predicted(self, logits: Float[Tensor, "b h w"], layout: grid.Layout) -> Float[Tensor, "b nh nw"]:
+    def _predicted(
+        self, logits: Float[Tensor, "b rows row_height w"], layout: grid.Layout
+    ) -> Float[Tensor, "b nh nw"]:
         if self.soft_counts:
             return layout.max(logits).sigmoid()
         return (layout.max(logits.detach()) > self.logit_threshold).to(logits.dtype)

@@ -60,7 +60,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The channels, weighted."""
-        return x * self.weight(x.mean(dim=(2, 3)))[:, :, None, None]
+        # Pooled by the layer, not by `mean`, whose gradient would fall out of the channels_last layout.
+        return x * self.weight(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))[:, :, None, None]
 
 
 class AttentionUpsampling(nn.Module):
@@ -103,7 +104,7 @@ class AUNet(nn.Module):
         in_channels: Channels of the image.
         classes: Channels of the logits.
         base_width: Channels of the first level; each deeper level has twice as many. At least 8.
-        upsampling: "bilinear" or "transposed": how features are enlarged in the attention blocks, besides the dense upsampling.
+        upsampling: "bilinear" or "transposed": how features are enlarged, besides the dense upsampling.
 
     Raises:
         ValueError: An option is out of range.

@@ -45,14 +45,13 @@ def build_model(name: str, in_channels: int = 1, weights: str = "none", **option
         raise ValueError(f"no model is called {name!r}; there are {', '.join(map(repr, MODELS))}")
     if weights not in WEIGHTS:
         raise ValueError(
-            f"weights={weights!r} are not available for model {name!r}, and a random start in their place would "
-            f"be another experiment; available: {', '.join(map(repr, WEIGHTS))}"
+            f"weights={weights!r} are not available for model {name!r}, and a random start in their place "
+            f"would be another experiment; available: {', '.join(map(repr, WEIGHTS))}"
         )
     valid = [option for option in inspect.signature(MODELS[name]).parameters if option != "in_channels"]
     if unknown := [option for option in options if option not in valid]:
-        raise ValueError(
-            f"model {name!r} has no option {', '.join(map(repr, unknown))}; it takes {', '.join(map(repr, valid))}"
-        )
+        wrong, right = (", ".join(map(repr, names)) for names in (unknown, valid))
+        raise ValueError(f"model {name!r} has no option {wrong}; it takes {right}")
     return MODELS[name](in_channels, **options)
 
 

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from mammoseg_lib.datasets import sample_table
+from mammoseg_lib.losses import build_loss
+from mammoseg_lib.preprocessing import PreparedSet
+from mammoseg_lib.training import SegmentationDataset, Trainer, Training, TrainingError, fit
+
+SIZE = 16
+CPU = torch.device("cpu")
+
+
+class TinyNet(nn.Module):
+    """A few convolutions with what makes resuming hard: batch statistics and dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout2d(0.3),
+            nn.Conv2d(8, 1, 3, padding=1),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.fixture
+def prepared():
+    random = np.random.default_rng(0)
+    masks = np.zeros((12, SIZE, SIZE), bool)
+    for mask in masks:
+        row, column = random.integers(0, 10, 2)
+        mask[row : row + 5, column : column + 5] = True
+    images = (masks * 0.5 + random.random(masks.shape) * 0.5).astype(np.float32)
+    table = sample_table(
+        [{"sample_id": f"{i:02d}", "patient_id": f"p{i}", "acr_density": i % 4 + 1} for i in range(12)]
+    )
+    return PreparedSet(table, images, masks, np.full((12, 2), 0.5, np.float32), "key", False, ())
+
+
+@pytest.fixture
+def parts(prepared):
+    ids = prepared.table["sample_id"].tolist()
+    loss = build_loss("spatial_matching")
+    return SegmentationDataset(prepared, tuple(ids[:8]), loss), SegmentationDataset(
+        prepared, tuple(ids[8:]), loss
+    )
+
+
+def _trainer(seed=0, **settings):
+    torch.manual_seed(seed)
+    settings = {"epochs": 5, "batch_size": 3, "learning_rate": 0.01, **settings}
+    return Trainer(TinyNet(), build_loss("spatial_matching"), Training(**settings), seed=seed, device=CPU)
+
+
+def test_a_batch_holds_images_targets_densities_and_cached_features(prepared, parts):
+    images, batch = parts[0][[2, 0]]
+    np.testing.assert_array_equal(images[:, 0], prepared.images[[2, 0]])
+    np.testing.assert_array_equal(batch.target[:, 0], prepared.masks[[2, 0]])
+    assert batch.acr_density.tolist() == [3, 1]
+    fresh = build_loss("spatial_matching").target_features(prepared.masks[2])
+    assert set(batch.features) == set(fresh)
+    for name, value in fresh.items():
+        np.testing.assert_array_equal(batch.features[name][0], value)
+
+
+def test_the_order_of_an_epoch_follows_from_its_seed(parts):
+    def order(seed):
+        return torch.cat([images for images, _ in parts[0].batches(3, shuffle_seed=seed)])
+
+    assert torch.equal(order(1), order(1))
+    assert not torch.equal(order(1), order(2))
+    assert torch.equal(torch.cat([images for images, _ in parts[0].batches(3)]), parts[0].images)
+
+
+def test_training_learns_and_reports_every_epoch(parts):
+    trainer = _trainer(epochs=15)
+    history = fit(trainer, *parts)
+    assert history["epoch"].tolist() == list(range(1, 16))
+    assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]
+    assert history["val_dsc"].max() > 0.8
+
+
+def test_the_weights_of_the_best_epoch_are_kept(parts):
+    trainer = _trainer(epochs=8)
+    history = fit(trainer, *parts)
+    trainer.predict(parts[1])
+    assert trainer.best_epoch == history["val_dsc"].idxmax() + 1
+    assert trainer.validate(parts[1])["val_dsc"] == history["val_dsc"].max()
+    by_loss = _trainer(epochs=8, monitor="loss")
+    assert (
+        by_loss.best_epoch == fit(by_loss, *parts)["val_loss"].idxmin() + 1 if not by_loss.history else True
+    )
+
+
+def test_the_validation_dsc_is_pooled(parts):
+    trainer = _trainer(epochs=2)
+    fit(trainer, *parts)
+    predicted = trainer.predict(parts[1]) > 0.5
+    target = parts[1].masks
+    expected = 2 * (predicted & target).sum() / (predicted.sum() + target.sum())
+    assert trainer.validate(parts[1])["val_dsc"] == pytest.approx(expected)
+
+
+def test_step_decay_of_the_learning_rate(parts):
+    history = fit(_trainer(epochs=5, decay_every=2, decay=0.5), *parts)
+    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_patience_ends_training(parts):
+    trainer = _trainer(epochs=50, patience=2, learning_rate=0.0)
+    assert len(fit(trainer, *parts)) == trainer.best_epoch + 2
+
+
+def _same_weights(a: Trainer, b: Trainer) -> bool:
+    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_resuming_after_any_epoch_changes_nothing(parts, tmp_path, stop):
+    whole = _trainer()
+    expected = fit(whole, *parts).drop(columns="seconds")
+
+    interrupted = _trainer()
+    for _ in range(stop):
+        interrupted.run_epoch(*parts)
+    interrupted.save(tmp_path / "checkpoint.pt")
+    resumed = _trainer(seed=0)
+    torch.manual_seed(99)  # whatever else drew random numbers in between
+    history = fit(resumed, *parts, checkpoint=tmp_path / "checkpoint.pt").drop(columns="seconds")
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)
+    assert _same_weights(whole, resumed)
+    np.testing.assert_array_equal(whole.predict(parts[1]), resumed.predict(parts[1]))
+
+
+def test_a_checkpoint_loads_with_weights_only(parts, tmp_path):
+    fit(_trainer(epochs=2), *parts, checkpoint=tmp_path / "c.pt")
+    state = torch.load(tmp_path / "c.pt", weights_only=True)
+    assert json.dumps(state["history"])
+    assert len(state["history"]) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_epoch(parts):
+    trainer = _trainer()
+    with torch.no_grad():
+        trainer.model.layers[0].weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="nan in epoch 1"):
+        fit(trainer, *parts)
+    assert not trainer.history
+
+
+def test_channels_last_changes_the_layout_not_the_result(parts):
+    plain, last = _trainer(channels_last=False, epochs=2), _trainer(channels_last=True, epochs=2)
+    a, b = fit(plain, *parts), fit(last, *parts)
+    np.testing.assert_allclose(a["train_loss"], b["train_loss"], rtol=1e-4)
+    assert last.model.layers[0].weight.is_contiguous(memory_format=torch.channels_last)
