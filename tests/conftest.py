@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# One thread a process: tests are small, and two OpenMP threads that wait for each other on a busy machine are
+# slower than one by orders of magnitude. Before PyTorch is imported, and for every process a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from jaxtyping import install_import_hook
 
 # Before anything of the library is imported: every annotated function checks its shapes and types.

@@ -13,7 +13,12 @@ from packaging.requirements import Requirement
 
 from mammoseg_lib.paths import PROJECT
 
-PYTHON = {"python_version": "3.11", "python_full_version": "3.11.9", "sys_platform": "linux", "platform_system": "Linux"}
+PYTHON = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.9",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +28,10 @@ def project() -> dict:
 
 @pytest.fixture(scope="module")
 def requirements(project) -> dict[str, Requirement]:
-    lines = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    lines = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
     return {Requirement(line).name: Requirement(line) for line in lines}
 
 
@@ -48,7 +56,11 @@ def test_the_lock_holds_every_requirement_in_its_range(requirements, lock):
 def test_the_lock_has_hashes_and_no_addresses():
     text = (PROJECT / "requirements.txt").read_text()
     pins = re.findall(r"^[\w.-]+==", text, re.MULTILINE)
-    assert len(re.findall(r"^[\w.-]+==[^\n]+\\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)) == len(pins) > 100
+    assert (
+        len(re.findall(r"^[\w.-]+==[^\n]+\\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE))
+        == len(pins)
+        > 100
+    )
     assert "://" not in text
     assert "index-url" not in text
 
@@ -85,4 +97,9 @@ def test_torch_torchvision_and_smp_come_from_one_build():
     boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 2.1]])
     # nms is the compiled operator that a mismatched pair does not have.
     assert torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() == [0]
-    assert smp.Unet("resnet18", encoder_weights=None)(torch.zeros(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+    assert smp.Unet("resnet18", encoder_weights=None).eval()(torch.zeros(1, 3, 32, 32)).shape == (
+        1,
+        1,
+        32,
+        32,
+    )

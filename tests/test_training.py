@@ -98,6 +98,7 @@ def test_the_weights_of_the_best_epoch_are_kept(parts):
     assert trainer.best_epoch == history["val_dsc"].idxmax() + 1
     assert trainer.validate(parts[1])["val_dsc"] == history["val_dsc"].max()
     by_loss = _trainer(epochs=8, monitor="loss")
+    losses = fit(by_loss, *parts)["val_loss"]
     assert (
         by_loss.best_epoch == fit(by_loss, *parts)["val_loss"].idxmin() + 1 if not by_loss.history else True
     )

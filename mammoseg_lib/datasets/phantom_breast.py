@@ -60,7 +60,13 @@ def draw_breast(
 def draw_muscle(
     breast: Bool[np.ndarray, "h w"], spacing: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "h w"]:
-    """The pectoral muscle of an oblique view: a triangle in the upper corner of the chest wall, 0..1."""
+    """The pectoral muscle of an oblique view: a triangle in the upper corner of the chest wall, 0..1.
+
+    Args:
+        breast: The breast's pixels.
+        spacing: Side of a pixel in mm.
+        rng: Source of randomness.
+    """
     height = breast.shape[0]
     across = breast[0].sum() * rng.uniform(0.45, 0.85)
     down = height * rng.uniform(0.45, 0.8)
@@ -81,7 +87,17 @@ def draw_tissue(
     spacing: float,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w"]:
-    """Fat with glandular tissue, strands and muscle, in detector counts, as if equally thick everywhere."""
+    """Fat with glandular tissue, strands and muscle, in detector counts, as if equally thick everywhere.
+
+    Args:
+        acr_density: 1..4; sets the part of the breast that is glandular.
+        breast: The breast's pixels.
+        skin_mm: Distance to the skin in mm.
+        muscle: Where the pectoral muscle is, 0..1.
+        nipple: The nipple's (x, y) in pixels.
+        spacing: Side of a pixel in mm.
+        rng: Source of randomness.
+    """
     shape = breast.shape
     # Structures are at most as large as a breast.
     fields = [power_law_noise(rng, shape, 3.0, outer_scale=90 / spacing) for _ in range(2)]

@@ -68,5 +68,7 @@ def _build_sum(terms: Mapping[str, object], options: Mapping[str, object]) -> We
     for name, spec in terms.items():
         own = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
         weight = own.pop("weight", 1)
+        if not isinstance(weight, int | float):
+            raise ValueError(f"the weight of {name!r} must be a number, not {weight!r}")
         built[name] = build_loss(name, **own), float(weight)
     return WeightedSum(built)

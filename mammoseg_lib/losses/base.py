@@ -113,7 +113,8 @@ def check_positive(option: str, value: float | int) -> float:
 
 def check_options(what: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
     """Raises a ValueError that lists the valid options, unless `factory` takes every one that is given."""
-    valid = list(inspect.signature(factory).parameters)
+    parameters = inspect.signature(factory).parameters.values()
+    valid = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if unknown := [name for name in options if name not in valid]:
         names = ", ".join(map(repr, valid)) or "no options"
         raise ValueError(f"{what} has no option {', '.join(map(repr, unknown))}; it takes {names}")

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -130,7 +130,7 @@ def cell_distances(
 
 
 def on_canvas(cells: Float[np.ndarray, "nh nw"], shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """The cells in the upper left corner of zeros of a given shape, so that samples of any cell size stack."""
+    """The cells in the upper left corner of zeros of the given shape, so that any grids of an image stack."""
     canvas = np.zeros(shape, dtype=cells.dtype)
     canvas[: cells.shape[0], : cells.shape[1]] = cells
     return canvas
@@ -199,8 +199,11 @@ class Layout:
         return -(-self.shape[0] // height) * -(-self.shape[1] // width)
 
     @property
-    def pixels(self) -> Int[Tensor, "n #nh #nw"]:
-        """Number of pixels of each cell that lie inside the image (any positive number where there is none)."""
+    def pixels(self) -> Int[Tensor, "n _ _"]:
+        """Number of pixels of each cell inside the image; some positive number where there is no cell.
+
+        Axes along which it is the same have length 1.
+        """
         if self.divides:
             return self._sides.prod(1, keepdim=True)
         rows, columns = (
@@ -219,7 +222,7 @@ class Layout:
         return (rows[:, :, None] * self.cells[1] + columns[:, None, :]).flatten(1)
 
 
-def _blocks(image: np.ndarray, cell: Cell, fill: float) -> np.ndarray:
+def _blocks(image: np.ndarray, cell: Cell, fill: float | bool) -> np.ndarray:
     """The image as [nh, cell height, nw, cell width], filled up at the far edges."""
     (h, w), (ch, cw) = image.shape, cell
     padded = np.pad(image, ((0, -h % ch), (0, -w % cw)), constant_values=fill)

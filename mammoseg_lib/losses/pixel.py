@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mammoseg_lib.losses.base import Batch, Loss, WeightedSum, check_positive, full_precision
 
 Pixels = Float[Tensor, "b *pixels"]
 Sums = Float[Tensor, "*regions"]
+Count = int | Int[Tensor, "..."]
 
 
 class PixelLoss(Loss):
@@ -29,7 +30,7 @@ class PixelLoss(Loss):
         """The pixel maps, differentiable in the logits, whose sums `value` needs; element by element."""
         raise NotImplementedError
 
-    def value(self, sums: Sequence[Sums], mass: Sums, pixels: float | int | Sums) -> Sums:
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
         """The loss of each region.
 
         Args:
@@ -60,7 +61,7 @@ class BCE(PixelLoss):
         """The cross entropy of each pixel."""
         return (F.binary_cross_entropy_with_logits(logits, target, reduction="none"),)
 
-    def value(self, sums: Sequence[Sums], mass: Sums, pixels: float | int | Sums) -> Sums:
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
         """The mean over the pixels of the region."""
         return sums[0] / pixels
 
@@ -102,7 +103,7 @@ class Dice(_OverlapLoss):
         self.dice_factor = dice_factor
         self.smooth = check_positive("smooth", smooth)
 
-    def value(self, sums: Sequence[Sums], mass: Sums, pixels: float | int | Sums) -> Sums:
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
         """The Dice loss of each region; the 1 is multiplied out, which spares its rounding error."""
         predicted, matched = sums
         total = predicted + mass
@@ -138,7 +139,7 @@ class Tversky(_OverlapLoss):
         self.beta = check_positive("beta", beta)
         self.smooth = check_positive("smooth", smooth)
 
-    def value(self, sums: Sequence[Sums], mass: Sums, pixels: float | int | Sums) -> Sums:
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
         """The Tversky loss of each region; the 1 is multiplied out, which spares its rounding error."""
         predicted, matched = sums
         errors = self.alpha * (mass - matched) + self.beta * (predicted - matched)

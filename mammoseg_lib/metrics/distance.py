@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, directed_hausdorff
 
@@ -93,7 +92,9 @@ def distances(
     return dict.fromkeys(DISTANCES, float(value))
 
 
-def empty_distance(both_empty: ArrayLike, diagonal: ArrayLike, policy: EmptyPolicy) -> np.ndarray:
+def empty_distance(
+    both_empty: np.ndarray | bool, diagonal: np.ndarray | float, policy: EmptyPolicy
+) -> np.ndarray:
     """What a distance is where at least one mask is empty, element by element."""
     one = diagonal if policy.one_empty == "worst" else np.nan
     return np.where(both_empty, policy.discrepancy, one)

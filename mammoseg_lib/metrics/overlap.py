@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool
-from numpy.typing import ArrayLike
 
 from mammoseg_lib.metrics.policy import COUNT_MISSED, EmptyPolicy
 
 COUNTS = ("tp", "fp", "fn", "tn")
+Count = np.ndarray | float | int
 OVERLAP = ("dsc", "iou", "sensitivity", "precision", "accuracy", "da")
 
 
@@ -21,7 +21,7 @@ def confusion(pred: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]) ->
 
 
 def overlap(
-    tp: ArrayLike, fp: ArrayLike, fn: ArrayLike, tn: ArrayLike, policy: EmptyPolicy = COUNT_MISSED
+    tp: Count, fp: Count, fn: Count, tn: Count, policy: EmptyPolicy = COUNT_MISSED
 ) -> dict[str, np.ndarray]:
     """Every overlap metric, element by element, from counts of one image or of many images pooled.
 
@@ -43,7 +43,7 @@ def overlap(
     predicted, true = tp + fp, tp + fn
     both_empty = predicted + true == 0
 
-    def ratio(numerator: np.ndarray, denominator: np.ndarray, both: float, one: float) -> np.ndarray:
+    def ratio(numerator: Count, denominator: Count, both: float, one: float) -> np.ndarray:
         value = np.where(both_empty, both, one)
         return np.divide(numerator, denominator, out=value, where=denominator > 0)
 

@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze and excitation: every channel times a weight in 0..1 that depends on all channel means."""
+    """Squeeze and excitation: each channel of cat(a, b) times a weight in 0..1 that all of them decide."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -58,10 +58,16 @@ class ChannelAttention(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """The channels, weighted."""
-        # Pooled by the layer, not by `mean`, whose gradient would fall out of the channels_last layout.
-        return x * self.weight(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))[:, :, None, None]
+    def forward(
+        self, first: Float[Tensor, "b c h w"], second: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b 2*c h w"]:
+        """Both, concatenated and weighted."""
+        # Pooled and weighted before they are concatenated: the result is the same, one large tensor less is
+        # made, and gradients stay contiguous when the channels are innermost (channels_last).
+        parts = (first, second)
+        means = torch.cat([nn.functional.adaptive_avg_pool2d(part, 1) for part in parts], dim=1).flatten(1)
+        weights = self.weight(means)[:, :, None, None].chunk(2, dim=1)
+        return torch.cat([part * weight for part, weight in zip(parts, weights, strict=True)], dim=1)
 
 
 class AttentionUpsampling(nn.Module):
@@ -91,7 +97,7 @@ class AttentionUpsampling(nn.Module):
     ) -> Float[Tensor, "b c h w"]:
         """The features of one level of the decoder."""
         fused = self.fuse(skip + self.dense_up(deep))
-        return self.out(self.attention(torch.cat([fused, self.up(deep)], dim=1)))
+        return self.out(self.attention(fused, self.up(deep)))
 
 
 class AUNet(nn.Module):

@@ -20,8 +20,9 @@ def main(names: list[str]) -> int:
     rows = []
     for name in names or SECTIONS:
         for row in importlib.import_module(f"tests.bench.{name}").rows():
-            sign = "<=" if row.at_most else ">="
-            print(f"{row.what:72} {row.ratio:9.2f}  {sign} {row.bound:6.2f}  {'yes' if row.met else 'NO'}  {row.detail}", flush=True)
+            bound = f"{'<=' if row.at_most else '>='} {row.bound:6.2f}"
+            met = "yes" if row.met else "NO "
+            print(f"{row.what:72} {row.ratio:9.2f}  {bound}  {met}  {row.detail}", flush=True)
             rows.append(row)
     return 0 if all(row.met for row in rows) else 1
 

@@ -31,7 +31,9 @@ def seconds(run: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def paired(a: Callable[[], object], b: Callable[[], object], *, rounds: int = 7, calls: int = 5) -> tuple[float, float]:
+def paired(
+    a: Callable[[], object], b: Callable[[], object], *, rounds: int = 7, calls: int = 5
+) -> tuple[float, float]:
     """Median seconds of `a` and of `b`, timed A B A B ... after one warm-up of each."""
     a(), b()
     times = [(seconds(a, calls), seconds(b, calls)) for _ in range(rounds)]

@@ -154,7 +154,7 @@ def test_real_release(real_inbreast):
     assert len(inbreast.select(table, with_masses=False)) == 24
     assert masses["acr_density"].value_counts().to_dict() == {1: 42, 2: 36, 3: 21, 4: 8}
     assert masses["view"].value_counts().to_dict() == {"CC": 54, "MLO": 53}
-    # Three outlines of which two overlap stay three; and an image that the table of the release does not mark.
+    # Three outlines of which two overlap stay three; and an image that the release does not mark.
     ids = masses.set_index("sample_id")
     assert ids.loc["51049107", "n_masses"] == 3
     sample = inbreast.load(ids.loc["51049107"])

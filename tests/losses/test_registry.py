@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mammoseg_lib.losses import (
+    BCE,
+    LOSSES,
+    Batch,
+    Dice,
+    Loss,
+    SpatialMatching,
+    Tversky,
+    WeightedSum,
+    build_loss,
+)
+
+
+def case() -> tuple[torch.Tensor, np.ndarray, Batch]:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((2, 16, 16), dtype=bool)
+    masks[0, 2:6, 3:11] = masks[1, 9:11, 1:3] = True
+    logits = torch.from_numpy(rng.normal(-1, 2, (2, 1, 16, 16)))
+    return logits, masks, Batch(torch.from_numpy(masks).double()[:, None])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_name_builds_a_loss_with_one_value_per_sample(name):
+    logits, _, batch = case()
+    loss = build_loss(name)
+    assert isinstance(loss, Loss)
+    assert loss(logits, batch).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("bce", {}, BCE),
+        ("dice", {"dice_factor": 1, "smooth": 0.5}, Dice),
+        ("tversky", {"alpha": 0.5, "beta": 0.5}, Tversky),
+        ("spatial_matching", {"core": "dice", "variant": "scale", "aggregation": "nonzero"}, SpatialMatching),
+    ],
+)
+def test_options_arrive(name, options, kind):
+    logits, _, batch = case()
+    assert torch.equal(build_loss(name, **options)(logits, batch), kind(**options)(logits, batch))
+
+
+def test_a_mapping_is_a_weighted_sum():
+    logits, _, batch = case()
+    loss = build_loss({"dice": {"weight": 0.5, "dice_factor": 1}, "bce": 2, "tversky": {"alpha": 0.9}})
+    assert isinstance(loss, WeightedSum)
+    want = (
+        0.5 * Dice(dice_factor=1)(logits, batch)
+        + 2 * BCE()(logits, batch)
+        + Tversky(alpha=0.9)(logits, batch)
+    )
+    torch.testing.assert_close(loss(logits, batch), want, rtol=1e-12, atol=0)
+
+
+def test_the_hybrid_weighs_both_terms_alike_unless_told():
+    logits, _, batch = case()
+    assert torch.equal(
+        build_loss("dice_bce")(logits, batch), build_loss({"dice": 1, "bce": 1})(logits, batch)
+    )
+
+
+def test_a_sum_hands_every_term_its_own_cached_features():
+    logits, masks, batch = case()
+    loss = build_loss({"bce": 1, "spatial_matching": {"weight": 0.5, "variant": "distance"}})
+    rows = [loss.target_features(mask) for mask in masks]
+    assert set(rows[0]) == {f"spatial_matching/{key}" for key in ("cell_size", "cell_mass", "cell_distance")}
+    features = {k: torch.from_numpy(np.stack([row[k] for row in rows])) for k in rows[0]}
+    assert torch.equal(loss(logits, Batch(batch.target, features)), loss(logits, batch))
+    # That they are read, not computed again: other features, another value.
+    features["spatial_matching/cell_distance"] = features["spatial_matching/cell_distance"] * 0
+    assert not torch.equal(loss(logits, Batch(batch.target, features)), loss(logits, batch))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        (
+            "jacard",
+            {},
+            r"no loss is called 'jacard'; there are 'bce', 'dice', 'tversky', 'dice_bce', 'spatial",
+        ),
+        ("dice", {"alpha": 1}, r"loss 'dice' has no option 'alpha'; it takes 'dice_factor', 'smooth'"),
+        ("bce", {"smooth": 1}, r"loss 'bce' has no option 'smooth'; it takes no options"),
+        (
+            "spatial_matching",
+            {"grid": 8},
+            r"no option 'grid'; it takes 'core', 'variant', 'aggregation', 'alpha'",
+        ),
+        ({"dice": 1, "focal": 1}, {}, r"no loss is called 'focal'"),
+        ({"dice": {"weight": 1, "beta": 2}}, {}, r"loss 'dice' has no option 'beta'"),
+        ({"dice": 1}, {"smooth": 1}, r"give 'smooth' to a term"),
+        ({}, {}, r"a sum needs at least one of 'bce'"),
+        ({"dice": "one"}, {}, r"the weight of 'dice' must be a number, not 'one'"),
+    ],
+)
+def test_mistakes_are_told_what_is_valid(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        build_loss(name, **options)

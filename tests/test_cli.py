@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from mammoseg_lib.cli import app
+from tests.release import SQUARE, write_inbreast
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    images = {f"{100 + i}_{i:02x}": [("Mass", SQUARE)] if i else [] for i in range(4)}
+    return write_inbreast(tmp_path / "release", images)
+
+
+def _run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([], ["phantoms", "data", "train", "run-notebooks", "tables", "MAMMOSEG_DATA"]),
+        (["data"], ["check", "prepare"]),
+        (["phantoms"], ["--n-images", "--size", "--seed", "--out"]),
+        (["data", "check"], ["inbreast", "busi", "--root"]),
+        (["data", "prepare"], ["--size", "--crop", "--resize", "--jobs"]),
+        (["train"], ["--profile", "--method", "--fold", "--seed", "--device", "--list"]),
+        (["run-notebooks"], ["--profile", "--set", "--in-place"]),
+        (["tables"], ["--profile"]),
+    ],
+)
+def test_help_names_everything(command, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = _run(*command, "--help")
+    assert result.exit_code == 0
+    assert [word for word in words if word not in result.output] == []
+
+
+def test_check_counts_and_succeeds_on_whole_data(release):
+    result = _run("data", "check", "inbreast", "--root", release)
+    assert result.exit_code == 0
+    assert "with a mass                  3" in result.output
+    assert "without                      1" in result.output
+    assert "broken                         0" in result.output
+
+
+def test_check_names_what_is_broken_and_fails(release):
+    path = release / "AllDICOMs" / "101_01_MG_L_ML_ANON.dcm"
+    path.write_bytes(path.read_bytes()[:-50])
+    result = _run("data", "check", "inbreast", "--root", release)
+    assert result.exit_code == 1
+    assert "broken: 101_01_MG_L_ML_ANON.dcm: " in result.output
+    assert "with a mass                  2" in result.output
+
+
+def test_prepare_goes_on_past_a_broken_file_and_fails_at_the_end(release):
+    path = release / "AllDICOMs" / "101_01_MG_L_ML_ANON.dcm"
+    path.write_bytes(path.read_bytes()[:-50])
+    result = _run("data", "prepare", "inbreast", "--root", release, "--size", 16, "--jobs", 1)
+    assert result.exit_code == 1
+    assert "2 images with masses" in result.output
+    assert "101_01_MG_L_ML_ANON.dcm" in result.output
+
+
+def test_phantoms_never_overwrite(tmp_path):
+    out = tmp_path / "INbreast Release 1.0"
+    assert _run("phantoms", "inbreast", "--out", out, "--n-images", 3, "--size", 64).exit_code == 0
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    result = _run("phantoms", "inbreast", "--out", out, "--n-images", 3, "--size", 64)
+    assert result.exit_code == 1
+    assert "exists already" in result.output
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_train_list_says_what_a_profile_would_do():
+    result = _run("train", "spatial_matching", "--profile", "paper", "--list")
+    assert result.exit_code == 0
+    assert "[125/125]" in result.output  # 24 settings and the baseline, five folds
+    assert "sm_sd_bce_all fold 4 seed 0" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "check", "inbreast", "--root", "nowhere"], "nowhere: no such folder"),
+        (
+            ["train", "spatial_matching", "--profile", "slow"],
+            "unknown profile 'slow'; known: paper, quick, smoke",
+        ),
+        (["train", "spatial_matching", "--method", "magic"], "magic"),
+        (["run-notebooks", "99_none"], "no notebook '99_none'; there are: 00_start_here"),
+        (
+            ["run-notebooks", "00_start_here", "--set", "n_example=2"],
+            "no parameter 'n_example'; it has: n_examples",
+        ),
+    ],
+)
+def test_mistakes_are_one_line_never_a_traceback(arguments, message, tmp_path):
+    command = [sys.executable, "-m", "mammoseg_lib.cli", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import re
+
+import nbformat
+import pytest
+import yaml
+
+from mammoseg_lib import notebooks, paths
+from mammoseg_lib.notebooks import NotebookError, check_parameters, profile_parameters, run_notebook
+from mammoseg_lib.provenance import notebook_digest
+
+ALL = notebooks.available()
+
+
+def _notebook(
+    *cells: str, parameters: str = "n: int = 1\nname: str = 'a'\nitems: list = [1]\nrate: float = 0.5"
+):
+    content = nbformat.v4.new_notebook()
+    content.cells = [nbformat.v4.new_markdown_cell("# A title"), nbformat.v4.new_code_cell(parameters)]
+    content.cells[1].metadata["tags"] = ["parameters"]
+    content.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
+    content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    content.metadata["language_info"] = {"name": "python"}
+    return content
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A project of its own with one notebook."""
+    folder = tmp_path / "notebooks"
+    (folder / "profiles").mkdir(parents=True)
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(paths, "NOTEBOOKS", folder)
+    monkeypatch.setattr(paths, "PROFILES", folder / "profiles")
+    (folder / "profiles" / "smoke.yaml").write_text(
+        yaml.safe_dump({"training": {}, "notebooks": {"01_a": {"n": 5}}})
+    )
+    nbformat.write(
+        _notebook("from pathlib import Path\nprint(n, name, Path.cwd().name)"), folder / "01_a.ipynb"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nn": 1}, r"no parameter 'nn'; it has: n, name, items, rate"),
+        ({"n": "1"}, r"n is '1' \(str\), but its default 1 is of type int"),
+        ({"n": True}, "of type int"),
+        ({"items": "1"}, "of type list"),
+        ({"rate": "fast"}, "of type float"),
+    ],
+)
+def test_wrong_parameters_are_errors(place, given, message):
+    with pytest.raises(NotebookError, match=message):
+        check_parameters(place / "01_a.ipynb", given)
+
+
+def test_right_parameters_pass(place):
+    check_parameters(place / "01_a.ipynb", {"n": 3, "name": "b", "items": [], "rate": 1})
+
+
+def test_a_run_uses_the_profile_the_notebooks_folder_and_records_its_origin(place):
+    target = run_notebook("01_a", parameters={"name": "x"})
+    cells = nbformat.read(target, 4).cells
+    assert cells[-1].outputs[0].text == "5 x notebooks\n"
+    record = json.loads(target.with_suffix(".json").read_text())
+    assert record["parameters"] == {"n": 5, "name": "x"}
+    assert record["notebook_code"] == notebook_digest(place / "01_a.ipynb")
+    assert record["environment"]["packages"]["torch"]
+
+
+def test_a_failing_cell_is_named_and_the_last_good_copy_stays(place):
+    target = run_notebook("01_a")
+    good = target.read_bytes()
+    nbformat.write(_notebook("1 / 0"), place / "01_a.ipynb")
+    with pytest.raises(NotebookError, match=r"01_a\.ipynb, cell \d+: ZeroDivisionError"):
+        run_notebook("01_a")
+    assert target.read_bytes() == good
+    assert target.with_name("failed.ipynb").exists()
+    assert {p.name for p in target.parent.iterdir()} == {"executed.ipynb", "executed.json", "failed.ipynb"}
+
+
+def test_unknown_names_list_the_known_ones(place):
+    with pytest.raises(NotebookError, match="there are: 01_a"):
+        run_notebook("02_b")
+    with pytest.raises(NotebookError, match="known: smoke"):
+        profile_parameters("slow", "01_a")
+
+
+def test_refreshing_stores_outputs_and_nothing_that_changes_by_itself(place):
+    notebooks.refresh_notebook("01_a")
+    first = (place / "01_a.ipynb").read_bytes()
+    notebooks.refresh_notebook("01_a")
+    assert (place / "01_a.ipynb").read_bytes() == first
+    assert nbformat.read(place / "01_a.ipynb", 4).cells[-1].outputs[0].text == "1 a notebooks\n"
+
+
+def test_the_digest_sees_code_and_nothing_else(place):
+    path = place / "01_a.ipynb"
+    before = notebook_digest(path)
+    notebooks.refresh_notebook("01_a")  # outputs, execution counts, metadata
+    content = nbformat.read(path, 4)
+    content.cells[0].source = "# Another title"
+    nbformat.write(content, path)
+    assert notebook_digest(path) == before
+    content.cells[2].source += "\nprint(2)"
+    nbformat.write(content, path)
+    assert notebook_digest(path) != before
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_committed_notebooks_keep_the_house_rules(name):
+    content = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", 4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    prose = "\n".join(cell.source for cell in content.cells if cell.cell_type == "markdown")
+    assert content.cells[0].source.startswith("# ")
+    assert all(
+        f"**{word}" in content.cells[0].source for word in ("Paper", "Equation", "Writes", "Takes", "Needs")
+    )
+    assert code[0].metadata.get("tags") == ["parameters"]
+    for line in code[0].source.splitlines():
+        assert re.fullmatch(r"\w+: [\w\[\], |]+ = .+  # .+", line), (
+            f"not a typed, commented parameter: {line}"
+        )
+    assert "version_line()" in code[1].source
+    assert all(f"## {word}" in prose for word in ("What was written", "Check yourself", "Exercises"))
+    assert (paths.NOTEBOOKS / "solutions" / f"{name}.ipynb").exists()
+    assert all(cell.execution_count for cell in code), "committed without outputs"
+    assert not any(line.rstrip().endswith(";") for cell in code for line in cell.source.splitlines())
+    assert not any("raises-exception" in cell.metadata.get("tags", []) for cell in code)
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", sorted(paths.NOTEBOOKS.rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_no_notebook_carries_a_folder_of_the_machine_that_ran_it(path):
+    text = path.read_text()
+    assert str(paths.PROJECT) not in text
+    assert "/home/" not in text
+    assert "/tmp/" not in text
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in paths.PROFILES.glob("*.yaml")))
+def test_profiles_set_parameters_that_the_notebooks_have(profile):
+    content = notebooks.read_profile(profile)
+    for name, parameters in content["notebooks"].items():
+        assert name in ALL
+        check_parameters(paths.NOTEBOOKS / f"{name}.ipynb", parameters)
+
+
+def test_committed_defaults_are_the_smoke_profile():
+    import ast
+
+    import papermill
+
+    for name, parameters in notebooks.read_profile("smoke")["notebooks"].items():
+        known = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
+        assert {key: ast.literal_eval(known[key]["default"]) for key in parameters} == parameters
