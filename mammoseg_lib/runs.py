@@ -20,7 +20,7 @@ from mammoseg_lib import metrics, paths
 from mammoseg_lib.datasets import open_source
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
-Paper = object  # TEMPORARY
+from mammoseg_lib.papers import Paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
 from mammoseg_lib.provenance import environment
 from mammoseg_lib.splits import make_split, write_split
@@ -158,7 +158,7 @@ def plan(
             method=method.id,
             loss=dict(method.loss),
             model={**method.model, **model},
-            training=Training(**{**paper.training, **training}),
+            training=Training(**{**method.training, **training}),
             data=data,
             fold=fold,
             seed=seed,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mammoseg_lib.losses.base import Batch, Loss, WeightedSum, check_positive, full_precision
 
@@ -47,6 +48,29 @@ class PixelLoss(Loss):
         return self.value([m.sum((1, 2)) for m in self.maps(x, y)], y.sum((1, 2)), y[0].numel())
 
 
+class _CrossEntropy(torch.autograd.Function):
+    """Cross entropy of each pixel, max(x, 0) - x y + log(1 + exp(-|x|)), and its gradient sigmoid(x) - y.
+
+    The same to the last digits as torch's `binary_cross_entropy_with_logits`. That one calls log1p, which
+    was measured to take ten times as long as log in torch's AVX-512 build on an AMD EPYC.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(x, y)
+        u = x.abs().neg_().exp_()
+        w = u + 1
+        # log(1 + u) = log(w) + e / w, where e is what rounding 1 + u to w has lost; so log1p is not missed.
+        e = u.sub_(w - 1).div_(w)
+        return w.log_().add_(e).add_(x.clamp(min=0)).sub_(x * y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        x, y = ctx.saved_tensors
+        return x.sigmoid().sub_(y).mul_(gradient), None
+
+
 class BCE(PixelLoss):
     r"""Binary cross entropy, 000 Eq. 2: `-1/N sum_j [y_j log p_j + (1 - y_j) log(1 - p_j)]`.
 
@@ -59,7 +83,7 @@ class BCE(PixelLoss):
 
     def maps(self, logits: Pixels, target: Pixels) -> tuple[Pixels, ...]:
         """The cross entropy of each pixel."""
-        return (F.binary_cross_entropy_with_logits(logits, target, reduction="none"),)
+        return (_CrossEntropy.apply(logits, target),)
 
     def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
         """The mean over the pixels of the region."""

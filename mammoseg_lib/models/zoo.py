@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
-import segmentation_models_pytorch as smp
 from torch import nn
 
 from mammoseg_lib.models.aunet import AUNet
@@ -16,6 +15,9 @@ def _aunet(in_channels: int, base_width: int = 64, upsampling: str = "bilinear")
 
 
 def _smp_unet(in_channels: int, encoder: str = "resnet34") -> nn.Module:
+    # Imported here: it takes longer to import than all the rest of the library.
+    import segmentation_models_pytorch as smp
+
     if encoder not in smp.encoders.get_encoder_names():
         names = ", ".join(smp.encoders.get_encoder_names())
         raise ValueError(f"segmentation-models-pytorch has no encoder {encoder!r}; it has {names}")

@@ -30,6 +30,24 @@ def test_bce_is_torchs_per_sample(seed):
     torch.testing.assert_close(BCE()(logits, batch), torch.stack(want), **EXACT)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_bce_keeps_its_digits_in_the_tails(dtype):
+    """Value and gradient of single pixels, from -60 to 60 and at 0, to a few units in the last place."""
+    x = torch.linspace(-60, 60, 2401, dtype=dtype)[:, None, None, None]
+    for label in (0.0, 1.0):
+        y = torch.full_like(x, label)
+        ours, torchs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        got, want = (
+            BCE()(ours, Batch(y)),
+            F.binary_cross_entropy_with_logits(torchs, y, reduction="none").flatten(),
+        )
+        close = {"rtol": 8 * torch.finfo(dtype).eps, "atol": 0}
+        torch.testing.assert_close(got, want, **close)
+        got.sum().backward(), want.sum().backward()
+        # For the right class the gradient is 1 - p rounded, in torch too: there only its absolute error counts.
+        torch.testing.assert_close(ours.grad, torchs.grad, rtol=0, atol=2 * torch.finfo(dtype).eps)
+
+
 @given(seed=st.integers(0, 2**32 - 1), smooth=st.floats(1e-6, 10))
 @settings(max_examples=50, deadline=None)
 def test_dice_is_monais_per_sample(seed, smooth):
