@@ -27,6 +27,7 @@ RootOption = Annotated[
     Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
 ]
 ProfileOption = Annotated[str, typer.Option(help="A file of notebooks/profiles: smoke, quick or paper.")]
+PaperArgument = Annotated[str, typer.Argument(help="Key of a paper: a file of mammoseg_lib/papers.")]
 
 
 def _fail(message: object) -> None:
@@ -103,7 +104,7 @@ def prepare(
 
 @app.command()
 def train(
-    paper: Annotated[str, typer.Argument(help="Key of a paper: a file of mammoseg_lib/papers.")],
+    paper: PaperArgument,
     profile: ProfileOption = "smoke",
     method: Annotated[
         list[str] | None, typer.Option(help="Only this method; may be given several times.")
@@ -117,24 +118,31 @@ def train(
     ] = None,
 ) -> None:
     """Train what a profile says. Complete runs are skipped, interrupted ones go on where they stopped."""
-    from mammoseg_lib.papers import load_paper
-    from mammoseg_lib.notebooks import read_profile
-    from mammoseg_lib.runs import execute, plan
+    from mammoseg_lib.runs import execute
     from mammoseg_lib.storage import write_json
+
+    configs = _planned(paper, profile, methods=method, folds=fold, seeds=seed)
+    names = []
+    for number, config in enumerate(configs, start=1):
+        typer.echo(
+            f"[{number}/{len(configs)}] {config.method} fold {config.fold} seed {config.seed}", err=True
+        )
+        if not list_only:
+            names.append(execute(config, device=device, progress=sys.stderr.isatty()).folder.name)
+    if record is not None:
+        write_json(record, names)
+
+
+def _planned(paper: str, profile: str, **only: list | None) -> list:
+    """The runs that a profile plans for a paper, or those of them with the given methods, folds and seeds."""
+    from mammoseg_lib.notebooks import read_profile
+    from mammoseg_lib.papers import load_paper
+    from mammoseg_lib.runs import plan
 
     settings = read_profile(profile)["training"].get(paper)
     if settings is None:
         _fail(f"profile {profile!r} does not say how to train {paper!r}")
-    only = {"methods": method, "folds": fold, "seeds": seed}
-    configs = plan(load_paper(paper), **{**settings, **{k: v for k, v in only.items() if v}})
-    names = []
-    for number, config in enumerate(configs, start=1):
-        label = f"{config.method} fold {config.fold} seed {config.seed}"
-        typer.echo(f"[{number}/{len(configs)}] {label}", err=True)
-        if not list_only:
-            names.append(execute(config, device=device, progress=True).folder.name)
-    if record is not None:
-        write_json(record, names)
+    return plan(load_paper(paper), **{**settings, **{name: value for name, value in only.items() if value}})
 
 
 @app.command()
@@ -181,18 +189,15 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 @app.command()
-def tables(
-    paper: Annotated[str, typer.Argument(help="Key of a paper.")],
-    profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
-) -> None:
-    """Print the tables of a paper beside what the complete runs reproduce. Never trains."""
+def tables(paper: PaperArgument, profile: ProfileOption = "smoke") -> None:
+    """Print the tables of a paper beside what the complete runs of a profile reproduce. Never trains."""
     from mammoseg_lib import reports
     from mammoseg_lib.papers import load_paper
-    from mammoseg_lib.runs import complete_runs, results
+    from mammoseg_lib.runs import complete, results
 
-    runs = [run for run in complete_runs(paper) if profile in (None, run.config["profile"])]
-    if not runs:
-        _fail(f"no complete run of {paper!r}; try: mammoseg train {paper}")
+    configs = _planned(paper, profile)
+    runs = complete(configs)
+    typer.echo(f"{len(runs)} of the {len(configs)} runs of profile {profile!r} are complete", err=True)
     typer.echo(reports.text(load_paper(paper), results(runs)))
 
 

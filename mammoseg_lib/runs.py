@@ -179,8 +179,8 @@ def execute(config: RunConfig, *, device: str = "auto", progress: bool = False) 
         progress: Show a progress bar.
     """
     prepared = config.data.prepare(progress=progress)
-    key = digest({"config": asdict(config), "data": prepared.key})
-    folder, partial = paths.runs() / key, paths.runs() / f".partial-{key}"
+    folder = _folder(config, prepared)
+    partial = folder.with_name(f".partial-{folder.name}")
     partial.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(partial.with_suffix(".lock")):
         if not folder.is_dir():
@@ -190,17 +190,10 @@ def execute(config: RunConfig, *, device: str = "auto", progress: bool = False) 
     return Run(folder)
 
 
-def execute_all(
-    configs: Iterable[RunConfig], *, device: str = "auto", progress: bool = False
-) -> pd.DataFrame:
-    """Execute runs one after the other; returns `results` of exactly these."""
-    return results([execute(config, device=device, progress=progress) for config in configs])
-
-
-def complete_runs(paper: str | None = None) -> list[Run]:
-    """Every complete run on disk, of one paper or of all."""
-    runs = [Run(file.parent) for file in sorted(paths.runs().glob("[!.]*/config.json"))]
-    return [run for run in runs if paper is None or run.config["paper"] == paper]
+def complete(configs: Iterable[RunConfig]) -> list[Run]:
+    """Those of the runs that are complete. Trains nothing."""
+    folders = [_folder(config, config.data.prepare()) for config in configs]
+    return [Run(folder) for folder in folders if folder.is_dir()]
 
 
 def results(runs: Iterable[Run]) -> pd.DataFrame:
@@ -219,6 +212,10 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
         }
         tables.append(run.per_image.assign(**settings))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _folder(config: RunConfig, prepared: PreparedSet) -> Path:
+    return paths.runs() / digest({"config": asdict(config), "data": prepared.key})
 
 
 def _work(

@@ -14,7 +14,7 @@ import pytest
 
 from mammoseg_lib import paths, runs
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import Data, RunConfig, complete_runs, execute, results
+from mammoseg_lib.runs import Data, RunConfig, complete, execute, results
 from mammoseg_lib.training import Training
 
 CONFIG = RunConfig(
@@ -108,10 +108,9 @@ def test_whatever_decides_the_outcome_is_in_the_name(change, monkeypatch):
 
 
 def test_results_carry_the_settings_of_their_run(monkeypatch):
-    assert complete_runs() == []
+    assert complete([CONFIG]) == []
     run = execute(CONFIG, device="cpu")
-    assert complete_runs("spatial_matching") == [run]
-    assert complete_runs("density_asp") == []
+    assert complete([replace(CONFIG, seed=1), CONFIG]) == [run]
     table = results([run])
     assert table["source"].unique().tolist() == ["inbreast phantoms"]
     settings = table.iloc[0][["method", "fold", "seed", "profile", "image_size", "base_width", "epochs"]]
@@ -125,7 +124,7 @@ def test_an_interrupted_run_is_not_read_as_complete(monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(runs, "fit", interrupted)
         execute(CONFIG)
-    assert complete_runs() == []
+    assert complete([CONFIG]) == []
     assert len(execute(CONFIG, device="cpu").history) == 3
 
 

@@ -1,0 +1,187 @@
+"""Published numbers beside those of the runs, as one long table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from mammoseg_lib.metrics import COUNT_MISSED, METRICS, OVERLAP, EmptyPolicy, bootstrap_interval, summarize
+from mammoseg_lib.papers import Method, Paper
+
+NOT_RUN = "not run"
+SETTINGS = ("profile", "source", "protocol", "image_size", "base_width", "epochs")
+"""Columns of the results that say how a method was run; they must not differ within a method."""
+
+FRACTIONS = (*OVERLAP, "lesion_sensitivity")
+ESTIMATES = tuple(
+    f"reproduced_{aggregate}{end}" for aggregate in ("micro", "macro") for end in ("", "_low", "_high")
+)
+
+
+def reproduced(
+    results: pd.DataFrame,
+    metrics: Sequence[str] = METRICS,
+    *,
+    policy: EmptyPolicy = COUNT_MISSED,
+    n: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What the runs gave, with 95 % bootstrap intervals over patients.
+
+    Args:
+        results: One row per run and test image, from `runs.results`.
+        metrics: Names in `METRICS`.
+        policy: What empty masks give.
+        n: Resamples.
+        seed: Of the resampling.
+
+    Returns:
+        One row per method and metric: `method, metric, unit` ("%", "px", "mm" or "per image"); pooled over
+        pixels `reproduced_micro` with `_low` and `_high`, averaged over images `reproduced_macro` with the
+        same; `images, undefined, missed, false_alarms, policy` as in `summarize`; and `folds`, `seeds`.
+
+    Raises:
+        ValueError: A method was run with several settings, or an image is there twice.
+    """
+    rows = []
+    for method, table in _by_method(results):
+        summary = summarize(table, policy)
+        counts = {"folds": table["fold"].nunique(), "seeds": table["seed"].nunique()}
+        for metric in metrics:
+            unit, factor = _unit(metric)
+            row = {"method": method, "metric": metric, "unit": unit}
+            for aggregate in ("micro", "macro"):
+                interval = bootstrap_interval(table, metric, aggregate, n=n, seed=seed, policy=policy)
+                values = (summary.loc[metric, aggregate], *interval)
+                for end, value in zip(("", "_low", "_high"), values, strict=True):
+                    row[f"reproduced_{aggregate}{end}"] = factor * value
+            rest = summary.loc[metric, ["images", "undefined", "missed", "false_alarms", "policy"]]
+            rows.append({**row, **rest.to_dict(), **counts})
+    return pd.DataFrame(rows)
+
+
+def compare(
+    paper: Paper,
+    results: pd.DataFrame,
+    *,
+    policy: EmptyPolicy = COUNT_MISSED,
+    n: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every published number beside what the runs gave.
+
+    Args:
+        paper: Whose numbers.
+        results: One row per run and test image, from `runs.results`; may be empty.
+        policy: What empty masks give.
+        n: Resamples of the bootstrap.
+        seed: Of the resampling.
+
+    Returns:
+        One row per published number: `table, row, column, method, metric, published, published_unit,
+        published_as` (as printed), then the columns of `reproduced`, NaN for a method that was not run, and
+        `reproduced_with`: the settings of the runs, "not run", or why the method is not available.
+
+    Raises:
+        ValueError: The results hold an unknown method, several settings of one, or an image twice.
+    """
+    cells = pd.DataFrame(
+        {
+            "table": cell.table,
+            "row": cell.row,
+            "column": cell.column,
+            "method": method.id,
+            "metric": cell.metric,
+            "published": cell.value,
+            "published_unit": cell.unit,
+            "published_as": cell.printed,
+        }
+        for method in paper.methods
+        for cell in method.published
+    )
+    with_what = {method.id: _status(method) for method in paper.methods}
+    with_what |= {paper.find(id).id: settings_text(paper, table) for id, table in _by_method(results)}
+    ours = reproduced(results, sorted(set(cells["metric"])), policy=policy, n=n, seed=seed)
+    if ours.empty:
+        columns = (
+            "unit",
+            *ESTIMATES,
+            "images",
+            "undefined",
+            "missed",
+            "false_alarms",
+            "policy",
+            "folds",
+            "seeds",
+        )
+        ours = pd.DataFrame(columns=["method", "metric", *columns])
+    comparison = cells.merge(ours, how="left", on=["method", "metric"])
+    comparison = comparison.astype(dict.fromkeys(ESTIMATES, "float64"))
+    return comparison.assign(reproduced_with=comparison["method"].map(with_what))
+
+
+def settings_text(paper: Paper, table: pd.DataFrame) -> str:
+    """How a method was run, and whether that is less than what the paper did, as one line.
+
+    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed".
+    """
+    first, folds, seeds = table.iloc[0], table["fold"].nunique(), table["seed"].nunique()
+    reduced = "phantoms" in first["source"]
+    wanted = {
+        "data.n_folds": folds,
+        "preprocessing.size": first["image_size"],
+        "training.epochs": first["epochs"],
+    }
+    parts = [first["source"], f"{first['image_size']:.0f} px"]
+    if pd.notna(first["base_width"]):
+        parts.append(f"base width {first['base_width']:.0f}")
+        wanted["model.base_width"] = first["base_width"]
+    parts += [_plural(int(first["epochs"]), "epoch"), _plural(folds, "fold"), _plural(seeds, "seed")]
+    known = {setting.name: setting.value for setting in paper.hyperparameters}
+    reduced |= any(value < known[name] for name, value in wanted.items() if name in known)
+    return f"{'reduced' if reduced else 'full size'}: {', '.join(parts)}"
+
+
+def _by_method(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The results of each method, checked, with every image that has no patient as its own patient."""
+    if results.empty:
+        return []
+    needed = ("method", "fold", "seed", "sample_id", "patient_id", *SETTINGS)
+    if absent := [name for name in needed if name not in results]:
+        raise ValueError(f"the results lack {', '.join(absent)}")
+    tables = []
+    for method, table in results.groupby("method", sort=False):
+        for setting in SETTINGS:
+            values = table[setting].unique()
+            if len(values) > 1:
+                found = ", ".join(map(str, values))
+                raise ValueError(
+                    f"method {method!r} was run with several values of {setting}: {found}; choose one"
+                )
+        twice = table.duplicated(["fold", "seed", "sample_id"])
+        if twice.any():
+            example = table.loc[twice, "sample_id"].iloc[0]
+            raise ValueError(f"method {method!r}: image {example!r} is there twice in one fold of one seed")
+        patient = table["patient_id"].astype("object")
+        tables.append(
+            (method, table.assign(patient_id=patient.fillna("image " + table["sample_id"].astype(str))))
+        )
+    return tables
+
+
+def _status(method: Method) -> str:
+    return NOT_RUN if method.available else f"not available: {method.reason}"
+
+
+def _unit(metric: str) -> tuple[str, float]:
+    """The unit that a metric is reported in, and the factor from the library's own."""
+    if metric in FRACTIONS:
+        return "%", 100.0
+    if metric == "false_blobs":
+        return "per image", 1.0
+    return ("mm" if metric.endswith("_mm") else "px"), 1.0
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,233 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammoseg_lib import metrics, reports
+from mammoseg_lib.papers import load_paper
+
+SETTINGS = {
+    "profile": "smoke",
+    "source": "inbreast phantoms",
+    "protocol": "patient_folds",
+    "image_size": 32,
+    "base_width": 8,
+    "epochs": 3,
+}
+
+
+def square(top: int, left: int = 10, side: int = 8) -> np.ndarray:
+    mask = np.zeros((32, 32), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def runs_of(method: str, shifts: list[int | None], fold: int = 0, **settings) -> pd.DataFrame:
+    """One run: a predicted square, shifted down by so much from the true one, or nothing predicted."""
+    rows = []
+    for i, shift in enumerate(shifts):
+        pred = np.zeros((32, 32), bool) if shift is None else square(10 + shift)
+        ids = {"sample_id": f"s{fold}-{i}", "patient_id": f"p{fold}-{i // 2}"}
+        rows.append({**ids, **metrics.per_image(pred, square(10))})
+    return pd.DataFrame(rows).assign(method=method, fold=fold, seed=0, **{**SETTINGS, **settings})
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load_paper("spatial_matching")
+
+
+@pytest.fixture(scope="module")
+def results():
+    return pd.concat(
+        [
+            runs_of("dice_bce", [0, 4, 4, None]),
+            runs_of("sm_s_tversky_all", [0, 0, 1, 2]),
+            runs_of("sm_s_tversky_all", [1, 1, 2, 0], fold=1),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def comparison(paper, results):
+    return reports.compare(paper, results, n=200)
+
+
+def cell(comparison, method, metric, table="Table 2"):
+    rows = comparison.set_index(["table", "method", "metric"])
+    return rows.loc[(table, method, metric)]
+
+
+def test_one_row_for_every_published_number(paper, comparison):
+    assert len(comparison) == sum(len(method.published) for method in paper.methods)
+    assert comparison["published"].notna().all()
+
+
+def test_values_by_hand(comparison):
+    baseline = cell(comparison, "dice_bce", "dsc")
+    # Overlaps of 64, 32, 32 and 0 pixels; four targets of 64 and three predictions of 64.
+    assert baseline["reproduced_micro"] == pytest.approx(100 * 2 * 128 / (4 * 64 + 3 * 64))
+    assert baseline["reproduced_macro"] == pytest.approx(100 * (1 + 0.5 + 0.5 + 0) / 4)
+    assert baseline["published"] == 65.32
+    assert baseline["unit"] == baseline["published_unit"] == "%"
+    assert (baseline["images"], baseline["folds"], baseline["seeds"]) == (4, 1, 1)
+    assert baseline["reproduced_micro_low"] < baseline["reproduced_micro"] < baseline["reproduced_micro_high"]
+
+
+def test_missed_masses_stand_beside_distances(comparison):
+    distance = cell(comparison, "dice_bce", "hd")
+    assert distance["unit"] == "px"
+    assert np.isnan(distance["reproduced_micro"])
+    assert distance["reproduced_macro"] == pytest.approx((0 + 4 + 4) / 3)
+    assert (distance["images"], distance["undefined"], distance["missed"]) == (3, 1, 1)
+
+
+def test_folds_are_put_together(comparison):
+    row = cell(comparison, "sm_s_tversky_all", "dsc")
+    assert (row["images"], row["folds"]) == (8, 2)
+    assert row["reproduced_with"] == (
+        "reduced: inbreast phantoms, 32 px, base width 8, 3 epochs, 2 folds, 1 seed"
+    )
+
+
+def test_published_and_reproduced_never_share_a_column(paper, comparison):
+    published = {c for c in comparison if c.startswith("published")}
+    ours = {c for c in comparison if c.startswith("reproduced")}
+    assert published
+    assert ours
+    # Changing every published number changes nothing in any other column, and the other way round.
+    without_runs = reports.compare(paper, pd.DataFrame(), n=10)
+    same = list(published | {"table", "row", "column", "method", "metric"})
+    pd.testing.assert_frame_equal(without_runs[same], comparison[same])
+    assert without_runs[[c for c in ours if c != "reproduced_with"]].isna().all(axis=None)
+    for table in paper.tables:
+        laid_out = reports.layout(paper, comparison, table.id)
+        sources = set(laid_out.columns.get_level_values("source"))
+        assert sources == {"published", "reproduced", ""}
+        printed = {cell.printed for method in paper.methods for cell in method.published}
+        for column in laid_out:
+            if column[2] == "published":
+                assert set(laid_out[column]) <= printed | {"-"}
+            else:
+                assert not set(laid_out[column]) & printed
+
+
+def test_a_method_that_was_not_run_says_so(comparison):
+    row = cell(comparison, "sm_b_bce_all", "dsc", "Table 1")
+    assert row["reproduced_with"] == reports.NOT_RUN
+    assert np.isnan(row["reproduced_micro"])
+
+
+def test_a_method_that_is_not_available_gives_the_reason(paper, comparison):
+    assert cell(comparison, "arf_net", "dsc")["reproduced_with"].startswith("not available: the network")
+    table = reports.layout(paper, comparison, "Table 2")
+    assert table.loc["ARF-Net", ("", "DSC", "reproduced")] == "not available"
+    assert "not part of this project yet" in table.loc["ARF-Net", ("", "reproduced with", "")]
+
+
+def test_layout_is_that_of_the_paper(paper, comparison):
+    table = reports.layout(paper, comparison, "Table 1")
+    assert table.shape == (8, 22)
+    assert table.index[0] == "BCE, SM-B"
+    assert table.loc["Tversky, SM-S", ("L*_G-A", "ΔA", "published")] == "09.49"
+    # Eight squares of 64 px, shifted by 7 rows of 8 px in all: 456 of 512 overlap.
+    assert table.loc["Tversky, SM-S", ("L*_G-A", "DSC", "reproduced")].startswith("89.1 [")
+    assert table.loc["BCE, SM-B", ("L*_G-NZ", "DSC", "reproduced")] == "not run"
+    assert reports.layout(paper, comparison, "Table 3").shape == (4, 22)
+
+
+def test_the_header_that_the_paper_prints_twice_is_told_apart(paper, comparison):
+    table = reports.layout(paper, comparison, "Table 2")
+    assert table.loc["AU-Net", ("", "SEN (hd)", "published")] == "5.29"
+    assert table.loc["AU-Net", ("", "SEN (sensitivity)", "published")] == "57.95"
+    assert table.loc["ARF-Net", ("", "SEN (hd)", "published")] == "-"
+    assert table.loc["AU-Net", ("", "SEN (hd)", "reproduced")].endswith("; 1 of 4 images left out")
+
+
+def test_macro_layout_differs_from_micro(paper, comparison):
+    micro, macro = (reports.layout(paper, comparison, "Table 2", how) for how in ("micro", "macro"))
+    column = ("", "DSC", "reproduced")
+    assert micro.loc["AU-Net", column].startswith("57.1 [")
+    assert macro.loc["AU-Net", column].startswith("50.0 [")
+    with pytest.raises(ValueError, match="aggregate='mean'"):
+        reports.layout(paper, comparison, "Table 2", "mean")
+
+
+def test_markdown_has_a_line_for_every_row_and_block(paper, comparison):
+    text = reports.markdown(reports.layout(paper, comparison, "Table 1"))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 * (2 + 8)
+    assert "DSC, published | DSC, reproduced" in lines[0]
+    assert len({line.count(" | ") for line in lines}) == 1
+    assert r"**L\*\_G-NZ**" in text
+
+
+def test_flat_table_goes_through_csv(paper, comparison, tmp_path):
+    table = reports.flat(reports.layout(paper, comparison, "Table 1"))
+    assert table.columns[:3].tolist() == ["Table 1", "L*_G-A, DSC, published", "L*_G-A, DSC, reproduced"]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv", dtype=str), table, check_dtype=False)
+
+
+def test_styled_table_is_html(paper, comparison):
+    html = reports.styled(reports.layout(paper, comparison, "Table 2"), "Table 2").to_html()
+    assert "font-style: italic" in html
+    assert "77.24" in html
+
+
+def test_text_holds_all_tables_and_what_a_reader_must_know(paper, results):
+    text = reports.text(paper, results)
+    assert all(f"## {table.id}" in text for table in paper.tables)
+    assert r"Policy for empty masks: count\_missed" in text
+    assert "reduced: inbreast phantoms, 32 px" in text
+    assert all(note.text.split(";")[0].split("*")[0][:25] in text for note in paper.notes)
+
+
+def test_text_without_any_run(paper):
+    text = reports.text(paper, pd.DataFrame())
+    assert "not run" in text
+    assert "reduced" not in text
+
+
+def test_paper_sized_runs_are_not_called_reduced(paper):
+    full = {"source": "inbreast (real)", "image_size": 256, "base_width": 64, "epochs": 100}
+    folds = [runs_of("dice_bce", [0, 1], fold=i, **full) for i in range(5)]
+    assert reports.settings_text(paper, pd.concat(folds)).startswith("full size: inbreast (real), 256 px")
+    assert reports.settings_text(paper, folds[0]).startswith("reduced: ")
+    without_width = runs_of("dice_bce", [0, 1], **{**full, "base_width": None})
+    assert "base width" not in reports.settings_text(paper, without_width)
+
+
+def test_images_without_a_patient_stand_for_themselves(paper, results):
+    unknown = results.assign(patient_id=pd.NA)
+    row = cell(reports.compare(paper, unknown, n=50), "dice_bce", "dsc")
+    assert row["reproduced_micro_low"] < row["reproduced_micro_high"]
+
+
+def test_reproduced_gives_every_metric(results):
+    table = reports.reproduced(results, n=50)
+    assert len(table) == 2 * len(metrics.METRICS)
+    assert set(table["unit"]) == {"%", "px", "mm", "per image"}
+    assert set(table["policy"]) == {"count_missed"}
+
+
+def test_settings_table_tells_stated_from_chosen(paper):
+    table = reports.settings_table(paper).set_index("setting")
+    assert table.loc["training.batch_size", "stated by the paper"] == "yes"
+    assert table.loc["training.epochs", "stated by the paper"] == "no: our choice"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: pd.concat([t, runs_of("dice_bce", [1], 1, epochs=9)]),
+            "'dice_bce'.*several values of epochs: 3, 9",
+        ),
+        (lambda t: pd.concat([t, t]), "'s0-0' is there twice"),
+        (lambda t: runs_of("sm", [1]), "no method 'sm'"),
+        (lambda t: t.drop(columns=["epochs", "fold"]), "lack fold, epochs"),
+    ],
+)
+def test_results_that_cannot_be_reported(paper, results, change, message):
+    with pytest.raises(ValueError, match=message):
+        reports.compare(paper, change(results), n=10)
