@@ -163,7 +163,7 @@ def run_notebooks(
         _fail("--in-place runs the committed defaults; it takes neither --profile nor --set")
     parameters = dict(_setting(text) for text in setting or [])
     failures = 0
-    for name in names or notebooks.available():
+    for name in names or (notebooks.with_solutions() if in_place else notebooks.available()):
         typer.echo(name, err=True)
         try:
             if in_place:

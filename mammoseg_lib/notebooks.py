@@ -27,6 +27,11 @@ def available() -> list[str]:
     return sorted(path.stem for path in paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 
 
+def with_solutions() -> list[str]:
+    """The names of all notebooks, each followed by that of its solutions."""
+    return [each for name in available() for each in (name, f"solutions/{name}")]
+
+
 def profile_parameters(profile: str, notebook: str) -> dict:
     """What a profile sets for a notebook; empty where the notebook's own defaults hold."""
     return read_profile(profile).get("notebooks", {}).get(notebook) or {}

@@ -44,7 +44,9 @@ def published_and_reproduced(comparison: pd.DataFrame, label: str) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9, 0.42 * len(comparison) + 1.3), sharey=True)
     y = np.arange(len(comparison))
     axes[0].plot(comparison["published"], y, "D", color=MUTED)
-    axes[0].set(title="published\nINbreast, 5-fold cross-validation", yticks=y, yticklabels=comparison["method"])
+    axes[0].set(
+        title="published\nINbreast, 5-fold cross-validation", yticks=y, yticklabels=comparison["method"]
+    )
     value, low, high = (comparison[f"reproduced{end}"].to_numpy(float) for end in ("", "_low", "_high"))
     axes[1].errorbar(
         value, y, xerr=np.vstack([value - low, high - value]), fmt="o", color=PREDICTION, capsize=3
