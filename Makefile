@@ -5,7 +5,7 @@
 # make lint      ruff on code and notebooks
 # make notebooks re-execute the committed notebooks in place (smoke profile)
 # make lock      renew requirements.txt after a change in pyproject.toml
-# make clean     remove what the project wrote (the virtual environment stays)
+# make clean     remove phantoms, caches and logs; finished runs and the virtual environment stay
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -55,5 +55,5 @@ lock: $(READY)
 	    --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
 
 clean:
-	rm -rf data/phantoms data/cache data/runs .snakemake .pytest_cache .ruff_cache
+	rm -rf data/phantoms data/cache .snakemake .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -not -path './$(VENV)/*' -exec rm -rf {} +
