@@ -99,14 +99,10 @@ def open_source(
     return Source(name, phantom_folder(name, n_images, size), real=False)
 
 
-def phantom_path(name: str, n_images: int = 120, size: int = 256, seed: int = 0) -> Path:
-    """Where the phantom data set of these settings lies, written or not."""
-    return paths.phantoms() / f"{name}-{n_images}x{size}-seed{seed}" / SOURCES[name].FOLDER
-
-
 def phantom_folder(name: str, n_images: int = 120, size: int = 256, seed: int = 0) -> Path:
     """The folder of a phantom data set, written now unless it is there already."""
-    root = phantom_path(name, n_images, size, seed)
+    folder = f"{name}-{n_images}x{size}-seed{seed}-v{phantoms.VERSION}"
+    root = paths.phantoms() / folder / SOURCES[name].FOLDER
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / ".lock"):
         if not root.is_dir():

@@ -29,6 +29,7 @@ from mammoseg_lib.datasets.phantom_ultrasound import draw_ultrasound
 from mammoseg_lib.storage import atomic_folder
 
 MARK = "PHANTOM"
+VERSION = 1  # part of the folder's name; raise it when what is drawn changes
 MAMMOGRAPHY_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 WITHOUT_MASS = 0.2  # images without a mass, as a part of those with one
 CSV_HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
