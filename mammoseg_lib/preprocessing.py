@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from mammoseg_lib import paths
 from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample, Source
 from mammoseg_lib.storage import atomic_folder, digest, write_json
 
+ARRAYS = ("images", "masks", "spacing_mm")
 CACHE_VERSION = 1  # raise it when what this module computes changes
 
 
@@ -173,7 +175,7 @@ def prepare(
 def _open(folder: Path, key: str, source: Source) -> PreparedSet:
     table = pd.read_csv(folder / "table.csv", dtype=COLUMNS)
     table["image_path"] = str(source.root) + "/" + table["image_path"]
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks", "spacing_mm")]
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS]
     problems = [Problem(**p) for p in json.loads((folder / "problems.json").read_text())]
     return PreparedSet(table, *arrays, key=key, real=source.real, problems=tuple(problems))
 
@@ -181,26 +183,25 @@ def _open(folder: Path, key: str, source: Source) -> PreparedSet:
 def _fill(
     folder: Path, source: Source, settings: Preprocessing, filters: dict, jobs: int, progress: bool
 ) -> None:
-    table, problems = source.scan()
-    table = source.reader.select(table, **filters)
-    shape = (len(table), settings.size, settings.size)
-    for name, dtype, array_shape in (
-        ("images", np.float32, shape),
-        ("masks", np.bool_, shape),
-        ("spacing_mm", np.float32, (len(table), 2)),
-    ):
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, array_shape).flush()
-    work = partial(_prepare_rows, folder, source, settings)
-    # A few rows at a time: enough that starting a task costs nothing, few enough to share evenly.
-    chunks = [table.iloc[start : start + 4] for start in range(0, len(table), 4)]
-    failed: dict[int, Problem] = {}
-    with tqdm(total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress) as bar:
-        for chunk, failures in zip(chunks, _map(work, chunks, jobs), strict=True):
-            failed |= failures
-            bar.update(len(chunk))
+    with _parallel_map(jobs) as run_map:
+        table, problems = source.scan(run_map)
+        table = source.reader.select(table, **filters)
+        shape = (len(table), settings.size, settings.size)
+        for name, dtype, array_shape in (
+            ("images", np.float32, shape),
+            ("masks", np.bool_, shape),
+            ("spacing_mm", np.float32, (len(table), 2)),
+        ):
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, array_shape).flush()
+        work = partial(_prepare_row, folder, source, settings)
+        outcomes = run_map(work, table.iterrows())
+        bar = tqdm(
+            outcomes, total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress
+        )
+        failed = {row: problem for row, problem in enumerate(bar) if problem is not None}
     if failed:
         keep = [row for row in range(len(table)) if row not in failed]
-        for name in ("images", "masks", "spacing_mm"):
+        for name in ARRAYS:
             np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
         table, problems = table.iloc[keep], problems + list(failed.values())
     relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
@@ -208,9 +209,11 @@ def _fill(
     write_json(folder / "problems.json", [asdict(problem) for problem in problems])
 
 
-def _map(work: partial, chunks: list[pd.DataFrame], jobs: int) -> Iterable[dict[int, Problem]]:
-    if jobs == 1 or len(chunks) < 2:
-        yield from map(work, chunks)
+@contextmanager
+def _parallel_map(jobs: int) -> Iterator[Callable[[Callable, Iterable], Iterable]]:
+    """The built-in `map`, or one that shares the work among processes."""
+    if jobs == 1:
+        yield map
         return
     # Forked from a small server process: a plain fork of a process that runs threads can hang.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -218,21 +221,19 @@ def _map(work: partial, chunks: list[pd.DataFrame], jobs: int) -> Iterable[dict[
     if method == "forkserver":
         context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(work, chunks)
+        yield pool.map
 
 
-def _prepare_rows(
-    folder: Path, source: Source, settings: Preprocessing, rows: pd.DataFrame
-) -> dict[int, Problem]:
-    """Prepare some rows straight into the arrays on disk; returns the rows that failed, with the reason."""
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ("images", "masks", "spacing_mm")]
-    failed = {}
-    for position, row in rows.iterrows():
-        try:
-            prepared = prepare_sample(source.load(row), settings)
-        except DataError as error:
-            failed[position] = Problem(error.path, "broken", error.reason)
-            continue
-        for array, value in zip(arrays, (prepared.image, prepared.mask, prepared.spacing_mm), strict=True):
-            array[position] = value
-    return failed
+def _prepare_row(
+    folder: Path, source: Source, settings: Preprocessing, item: tuple[int, pd.Series]
+) -> Problem | None:
+    """Prepare one row straight into the arrays on disk; returns why, if it cannot be."""
+    position, row = item
+    try:
+        prepared = prepare_sample(source.load(row), settings)
+    except DataError as error:
+        return Problem(error.path, "broken", error.reason)
+    values = (prepared.image, prepared.mask, prepared.spacing_mm)
+    for name, value in zip(ARRAYS, values, strict=True):
+        np.load(folder / f"{name}.npy", mmap_mode="r+")[position] = value
+    return None

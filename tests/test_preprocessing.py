@@ -132,7 +132,7 @@ def test_an_interrupted_fill_leaves_nothing_that_reads_as_complete(tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(preprocessing, "_prepare_rows", interrupted)
+        patch.setattr(preprocessing, "_prepare_row", interrupted)
         prepare(source, Preprocessing(size=32), jobs=1)
     cache = tmp_path / "home" / "data" / "cache"
     assert [p for p in cache.iterdir() if p.is_dir() and p.name != "fingerprints"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -41,9 +41,11 @@ class Source:
         """The module that reads this source."""
         return SOURCES[self.name]
 
-    def scan(self) -> tuple[pd.DataFrame, list[Problem]]:
-        """The table of what can be used and the list of what cannot."""
-        return self.reader.scan(self.root)
+    def scan(
+        self, run_map: Callable[[Callable, Iterable], Iterable] = map
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """The table of what can be used and the list of what cannot; see the source's own `scan`."""
+        return self.reader.scan(self.root, run_map)
 
     def index(self, **filters: object) -> pd.DataFrame:
         """The sample table; the filters are those of the source's own `index`."""

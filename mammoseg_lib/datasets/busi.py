@@ -7,6 +7,7 @@ A picture may have several mask files, whose union is its mask, and the masks co
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from itertools import chain, count, takewhile
 from pathlib import Path
 
@@ -28,27 +29,30 @@ def files(root: Path) -> list[Path]:
     return sorted(path for name in CLASSES for path in root.glob(f"{name}/*.png"))
 
 
-def scan(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
-    """The table of all pictures that can be used, and every file that cannot, with the reason."""
+def scan(
+    root: Path, run_map: Callable[[Callable, Iterable], Iterable] = map
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The table of all pictures that can be used, and every file that cannot, with the reason.
+
+    Args:
+        root: The release folder.
+        run_map: What examines the pictures: `map`, or one that shares the work among processes.
+    """
     everything = files(root)
     images = [path for path in everything if "_mask" not in path.name]
     if not images:
         raise DataError(
             root, "no benign/*.png, malignant/*.png or normal/*.png here; this is not a BUSI folder"
         )
-    records, problems = [], []
-    for path in images:
-        try:
-            records.append(_record(path))
-        except DataError as error:
-            problems.append(Problem(error.path, "broken", error.reason))
+    found = list(run_map(_examine, images))
+    problems = [item for item in found if isinstance(item, Problem)]
     used = {mask for path in images for mask in _mask_paths(path)}
     problems += [
-        Problem(str(p), "broken", "mask of no picture")
-        for p in everything
-        if p not in used and "_mask" in p.name
+        Problem(str(path), "broken", "mask of no picture")
+        for path in everything
+        if path not in used and "_mask" in path.name
     ]
-    return sample_table(records), problems
+    return sample_table([item for item in found if isinstance(item, dict)]), problems
 
 
 def index(root: Path, **filters: object) -> pd.DataFrame:
@@ -94,6 +98,14 @@ def working_area(path: Path) -> float:
     """The fraction of a picture that its tumor covers at 002's working size (256x256, bilinear, > 0.5)."""
     mask = cv2.resize(_mask(path, None).astype(np.float32), WORKING_SIZE, interpolation=cv2.INTER_LINEAR)
     return float((mask > 0.5).mean())
+
+
+def _examine(path: Path) -> dict | Problem:
+    """The record of one picture, or why there is none."""
+    try:
+        return _record(path)
+    except DataError as error:
+        return Problem(error.path, "broken", error.reason)
 
 
 def _record(path: Path) -> dict:

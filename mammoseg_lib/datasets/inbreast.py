@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import plistlib
 import re
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,19 +43,24 @@ def files(root: Path) -> list[Path]:
     )
 
 
-def scan(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
-    """The table of all images that can be used, and every file that cannot, with the reason."""
+def scan(
+    root: Path, run_map: Callable[[Callable, Iterable], Iterable] = map
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The table of all images that can be used, and every file that cannot, with the reason.
+
+    Args:
+        root: The release folder.
+        run_map: What examines the images: `map`, or one that shares the work among processes.
+    """
     images = sorted(root.glob("AllDICOMs/*.dcm"))
     if not images:
         raise DataError(root, "no AllDICOMs/*.dcm here; this is not an INbreast release folder")
     problems: list[Problem] = []
-    metadata = _metadata(root, problems)
+    metadata = _metadata(root, problems).to_dict("index")
     records = []
-    for path in images:
-        try:
-            records.append(_record(path, metadata, problems))
-        except DataError as error:
-            problems.append(Problem(error.path, "broken", error.reason))
+    for record, found in run_map(partial(_examine, metadata), images):
+        records += record
+        problems += found
     return sample_table(records), problems
 
 
@@ -147,7 +154,16 @@ def _points(path: Path, number: int, roi: dict) -> np.ndarray:
     return points
 
 
-def _record(path: Path, metadata: pd.DataFrame, problems: list[Problem]) -> dict:
+def _examine(metadata: dict[str, dict], path: Path) -> tuple[list[dict], list[Problem]]:
+    """The record of one image, or none, and what was left out."""
+    problems: list[Problem] = []
+    try:
+        return [_record(path, metadata, problems)], problems
+    except DataError as error:
+        return [], [*problems, Problem(error.path, "broken", error.reason)]
+
+
+def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> dict:
     name = FILE_NAME.fullmatch(path.name)
     if name is None:
         raise DataError(path, "file name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm")
@@ -155,7 +171,7 @@ def _record(path: Path, metadata: pd.DataFrame, problems: list[Problem]) -> dict
     shape = (header.height, header.width)
     outlines = mass_outlines(_xml_path(path), shape, problems)
     mask = union([polygon2mask(shape, outline[:, ::-1]) for outline in outlines], shape)
-    known = metadata.loc[name["id"]] if name["id"] in metadata.index else {}
+    known = metadata.get(name["id"], {})
     return {
         "sample_id": name["id"],
         "patient_id": name["patient"],

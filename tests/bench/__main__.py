@@ -8,12 +8,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-import torch
-
 SECTIONS = ("losses", "metrics", "models", "training", "data")
 
 
 def main(names: list[str]) -> int:
+    import torch  # here, since the processes that fill a cache import this module again
+
     torch.set_num_threads(min(2, torch.get_num_threads()))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; ratios of medians, timed in turn")
     print(f"{'what':72} {'ratio':>9}  {'bound':>9}  met")
