@@ -31,11 +31,12 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 figures: $(READY)
-	$(BIN)/snakemake --cores $(CORES) --quiet rules
+	$(BIN)/snakemake --cores $(CORES) --quiet rules --rerun-incomplete --nolock
 
 test: $(READY)
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
+	home=$$(mktemp -d); MAMMOSEG_HOME=$$home $(BIN)/python -m pytest --nbval notebooks \
+	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider; status=$$?; rm -rf $$home; exit $$status
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -15,6 +15,8 @@ PROFILE = config.get("profile", "smoke")
 TRAINING = read_profile(PROFILE)["training"]
 MAMMOSEG = f"{sys.executable} -m mammoseg_lib.cli"
 LIBRARY = library_digest()
+# As mammoseg_lib.notebooks decides: whatever may show real images lies apart.
+FIGURES = "figures" if PROFILE == "smoke" else "figures/real"
 # The notebooks that read the runs of a paper, beside those that train them and carry its name.
 READS_RUNS = {"20_train_spatial_matching": ["spatial_matching"], "40_tables": ["spatial_matching"]}
 
@@ -44,7 +46,7 @@ def records(name):
 
 rule all:
     input:
-        expand("figures/{name}/executed.ipynb", name=available()),
+        expand(FIGURES + "/{name}/executed.ipynb", name=available()),
 
 
 rule phantoms:
@@ -61,6 +63,7 @@ rule train:
         "data/runs/records/{profile}/{paper}/{method}-fold{fold}-seed{seed}.json",
     params:
         settings=lambda wildcards: TRAINING[wildcards.paper],
+        library=LIBRARY,  # a complete run is skipped in seconds, and one that the change concerns is not
     shell:
         MAMMOSEG + " train {wildcards.paper} --profile {wildcards.profile} --method {wildcards.method}"
         " --fold {wildcards.fold} --seed {wildcards.seed} --record {output}"
@@ -73,7 +76,7 @@ rule notebook:
         records=lambda wildcards: records(wildcards.name),
         phantoms=phantoms("spatial_matching"),
     output:
-        "figures/{name}/executed.ipynb",
+        FIGURES + "/{name}/executed.ipynb",
     params:
         code=lambda wildcards: notebook_digest(paths.NOTEBOOKS / f"{wildcards.name}.ipynb"),
         library=LIBRARY,

@@ -80,8 +80,9 @@ def prepare(
     root: RootOption = None,
     size: Annotated[int, typer.Option(help="Side of the square output in pixels.")] = 256,
     crop: Annotated[
-        Literal["breast", "none"], typer.Option(help="Cut to the breast's bounding box or not.")
-    ] = "breast",
+        Literal["breast", "none"] | None,
+        typer.Option(help="Cut to the breast's bounding box or not. Default: breast for mammograms."),
+    ] = None,
     resize: Annotated[
         Literal["stretch", "pad"], typer.Option(help="Square by stretching, or keep the aspect.")
     ] = "stretch",
@@ -91,6 +92,7 @@ def prepare(
     from mammoseg_lib import preprocessing
     from mammoseg_lib.datasets import open_source
 
+    crop = crop or ("breast" if source == "inbreast" else "none")
     settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
     prepared = preprocessing.prepare(
         open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
@@ -120,15 +122,21 @@ def train(
     """Train what a profile says. Complete runs are skipped, interrupted ones go on where they stopped."""
     from mammoseg_lib.runs import execute
     from mammoseg_lib.storage import write_json
+    from mammoseg_lib.training import TrainingError
 
     configs = _planned(paper, profile, methods=method, folds=fold, seeds=seed)
-    names = []
+    names, failures = [], []
     for number, config in enumerate(configs, start=1):
-        typer.echo(
-            f"[{number}/{len(configs)}] {config.method} fold {config.fold} seed {config.seed}", err=True
-        )
-        if not list_only:
+        label = f"{config.method} fold {config.fold} seed {config.seed}"
+        typer.echo(f"[{number}/{len(configs)}] {label}", err=True)
+        if list_only:
+            continue
+        try:
             names.append(execute(config, device=device, progress=sys.stderr.isatty()).folder.name)
+        except TrainingError as error:
+            failures.append(f"{label}: {error}")  # the other runs are still worth having
+    if failures:
+        _fail("\n".join([f"{len(failures)} of {len(configs)} runs failed", *failures]))
     if record is not None:
         write_json(record, names)
 
@@ -185,7 +193,10 @@ def _setting(text: str) -> tuple[str, object]:
     name, separator, value = text.partition("=")
     if not separator:
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise typer.BadParameter(f"{value!r} is not a YAML value", param_hint="--set") from None
 
 
 @app.command()

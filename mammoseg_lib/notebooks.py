@@ -82,6 +82,8 @@ def run_notebook(
 ) -> Path:
     """Execute one notebook into `figures/<name>/executed.ipynb`, with a record of its origin beside it.
 
+    What may show real images goes to `figures/real/<name>/` instead: every profile but "smoke".
+
     Args:
         name: The notebook's name without suffix.
         profile: Whose parameters to use.
@@ -98,7 +100,8 @@ def run_notebook(
     source = _source(name)
     values = {**profile_parameters(profile, name), **(parameters or {})}
     check_parameters(source, values)
-    target = paths.figures() / name / "executed.ipynb"
+    real = profile != "smoke" or values.get("phantoms") is False
+    target = paths.figures(real=real) / name / "executed.ipynb"
     start = time.perf_counter()
     with atomic_file(target) as partial:
         _execute(source, partial, values, failed=target.with_name("failed.ipynb"), progress=progress)

@@ -20,7 +20,7 @@ class Outputs:
     Attributes:
         notebook: The notebook's name without suffix.
         parameters: The values of its parameters, for the record.
-        data: What it was computed from, for the record: what `str(source)` gives, and the data's digest.
+        data: What it was computed from, for the record: what `str(source)` gives.
         real: Whether images of patients were used; everything then goes under figures/real/, which git
             ignores except for tables of numbers.
         written: What was written so far.

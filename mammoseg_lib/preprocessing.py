@@ -111,7 +111,8 @@ def _resample(image: np.ndarray, new: tuple[int, int]) -> np.ndarray:
     # The mean over each output pixel where the image shrinks (no aliasing), linear where it grows.
     shrinks = image.shape[0] >= new[0] and image.shape[1] >= new[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image.astype(np.float32, copy=False), new[::-1], interpolation=method)
+    small = cv2.resize(image.astype(np.float32, copy=False), new[::-1], interpolation=method)
+    return small.clip(0, 1)  # sums of weights exceed 1 by rounding
 
 
 @dataclass(frozen=True)

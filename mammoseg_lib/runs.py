@@ -23,9 +23,11 @@ from mammoseg_lib.models import build_model
 from mammoseg_lib.papers import Paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
 from mammoseg_lib.provenance import environment
-from mammoseg_lib.splits import make_split, write_split
+from mammoseg_lib.splits import N_FOLDS, make_split, write_split
 from mammoseg_lib.storage import atomic_file, digest, write_json
 from mammoseg_lib.training import SegmentationDataset, Trainer, Training, fit
+
+VERSION = 1  # of what a configuration means; raise it when a loss, network or metric changes its results
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ def plan(
     Raises:
         ValueError: If a method is unknown or not available.
     """
+    if wrong := [fold for fold in folds if not 0 <= fold < N_FOLDS]:
+        raise ValueError(f"there is no fold {wrong[0]}; folds are numbered 0 to {N_FOLDS - 1}")
     data = Data(
         phantoms=phantoms,
         n_images=n_images,
@@ -215,12 +219,14 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def _folder(config: RunConfig, prepared: PreparedSet) -> Path:
-    return paths.runs() / digest({"config": asdict(config), "data": prepared.key})
+    return paths.runs() / digest({"version": VERSION, "config": asdict(config), "data": prepared.key})
 
 
 def _work(
     config: RunConfig, prepared: PreparedSet, folder: Path, device: torch.device, progress: bool
 ) -> None:
+    for leftover in folder.glob(".*"):  # half-written files of a killed process
+        leftover.unlink()
     split = make_split(prepared.table, config.data.protocol, config.data.split_seed)
     fold = split.folds[config.fold]
     write_json(
@@ -247,6 +253,10 @@ def _work(
     for name, table in (("history", history), ("per_image", _per_image(test, probability))):
         with atomic_file(folder / f"{name}.csv") as file:
             table.to_csv(file, index=False)
+    # What is kept is the best weights; the state of the optimizer is three times as large.
+    with atomic_file(folder / "weights.pt") as file:
+        torch.save(trainer.best, file)
+    (folder / "checkpoint.pt").unlink()
 
 
 def _per_image(test: SegmentationDataset, probability: np.ndarray) -> pd.DataFrame:
@@ -261,4 +271,6 @@ def _per_image(test: SegmentationDataset, probability: np.ndarray) -> pd.DataFra
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but there is no accelerator here")
     return torch.device(name)

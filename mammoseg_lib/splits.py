@@ -2,7 +2,7 @@
 
 Default: 5 folds in which every image is tested once and no patient is on two sides. Paper 000 instead
 describes a random 80/10/10 division of images under the name of 5-fold cross-validation; repeated five
-times, that tests about half of the images and puts most tested patients into the training part as well.
+times, that tests fewer than half of the images and puts most tested patients into the training part as well.
 """
 
 from __future__ import annotations

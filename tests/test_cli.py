@@ -93,6 +93,7 @@ def test_train_list_says_what_a_profile_would_do():
             "unknown profile 'slow'; known: paper, quick, smoke",
         ),
         (["train", "spatial_matching", "--method", "magic"], "magic"),
+        (["train", "spatial_matching", "--fold", "7"], "there is no fold 7; folds are numbered 0 to 4"),
         (["run-notebooks", "99_none"], "no notebook '99_none'; there are: 00_start_here"),
         (
             ["run-notebooks", "00_start_here", "--set", "n_example=2"],

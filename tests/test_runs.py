@@ -28,7 +28,7 @@ CONFIG = RunConfig(
     seed=0,
     profile="test",
 )
-# The same run, started from outside so that it can be killed; `after` epochs are slowed down to be hit.
+# The same run, started from outside so that it can be killed; epochs are slowed down to be hit.
 SCRIPT = """
 import time
 from dataclasses import replace
@@ -54,11 +54,11 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-def test_a_run_holds_everything_that_the_design_asks_for():
+def test_a_run_holds_everything_that_is_needed_to_judge_it():
     run = execute(CONFIG, device="cpu")
     assert {p.name for p in run.folder.iterdir()} == {
         "config.json", "environment.json", "split.json", "history.csv",
-        "per_image.csv", "checkpoint.pt", "predictions.npz",
+        "per_image.csv", "weights.pt", "predictions.npz",
     }  # fmt: skip
     assert run.config["loss"] == CONFIG.loss
     assert run.config["training"]["epochs"] == 3
@@ -137,15 +137,16 @@ def _start(script, home) -> subprocess.Popen:
 def test_killed_at_three_random_moments_ends_with_the_same_numbers(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
+    start = time.perf_counter()
     with _start(script, tmp_path / "whole") as process:
         assert process.stdout.read().split()[-1] == "complete"
+    duration = time.perf_counter() - start
 
-    random = np.random.default_rng()  # really random: any moment must do
-    survived = []
+    # Any moment must do: while phantoms are drawn, the cache is filled, an epoch runs or is saved.
+    random = np.random.default_rng()
     for _ in range(3):
         with _start(script, tmp_path / "killed") as process:
-            survived.append(process.stdout.readline().strip())  # at least one more epoch is done
-            time.sleep(random.uniform(0, 0.35))
+            time.sleep(random.uniform(0.3, 0.9) * duration)
             process.send_signal(signal.SIGKILL)
     with _start(script, tmp_path / "killed") as process:
         assert process.stdout.read().split()[-1] == "complete"
@@ -154,8 +155,6 @@ def test_killed_at_three_random_moments_ends_with_the_same_numbers(tmp_path):
         (file,) = (tmp_path / home / "data" / "runs").glob(f"[!.]*/{name}")
         return pd.read_csv(file)
 
-    assert survived[0] == "1"
-    assert survived == sorted(set(survived))  # every start went on from where the last one was killed
     pd.testing.assert_frame_equal(
         read("killed", "per_image.csv"), read("whole", "per_image.csv"), check_exact=True
     )

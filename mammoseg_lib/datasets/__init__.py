@@ -91,6 +91,8 @@ def open_source(
             raise DataError(root, "no such folder")
         return Source(name, Path(root).resolve(), real=True)
     data = paths.real_data()
+    if data is not None and not data.is_dir():
+        raise DataError(data, "MAMMOSEG_DATA names a folder that does not exist")
     folder = SOURCES[name].FOLDER
     if not phantoms and data is not None and (data / folder).is_dir():
         return Source(name, data / folder, real=True)

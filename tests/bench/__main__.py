@@ -1,4 +1,4 @@
-"""`make bench`: every ratio of the design that exists so far, as one table.
+"""`make bench`: every ratio that has a bound, as one table.
 
 `python -m tests.bench losses metrics` runs only the sections named.
 """

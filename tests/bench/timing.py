@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the bench table: a measured ratio and the bound of the design that it answers to."""
+    """One line of the bench table: a measured ratio and the bound that it answers to."""
 
     what: str
     ratio: float
