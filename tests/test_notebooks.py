@@ -72,6 +72,12 @@ def test_a_run_uses_the_profile_the_notebooks_folder_and_records_its_origin(plac
     assert record["environment"]["packages"]["torch"]
 
 
+def test_what_may_show_patients_is_written_apart(place):
+    (place / "profiles" / "quick.yaml").write_text("training: {}\nnotebooks: {}\n")
+    assert run_notebook("01_a").parts[-3:] == ("figures", "01_a", "executed.ipynb")
+    assert run_notebook("01_a", profile="quick").parts[-4:-1] == ("figures", "real", "01_a")
+
+
 def test_a_failing_cell_is_named_and_the_last_good_copy_stays(place):
     target = run_notebook("01_a")
     good = target.read_bytes()

@@ -149,6 +149,9 @@ def test_open_source_says_what_it_took(tmp_path, monkeypatch):
     monkeypatch.delenv("MAMMOSEG_DATA", raising=False)
     with pytest.raises(DataError, match="INbreast Release"):
         open_source("inbreast", phantoms=False)
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / "mistyped"))
+    with pytest.raises(DataError, match="mistyped: MAMMOSEG_DATA names a folder that does not exist"):
+        open_source("inbreast")
     data = tmp_path / "data"
     data.mkdir()
     root.rename(data / inbreast.FOLDER)

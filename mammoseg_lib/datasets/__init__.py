@@ -15,6 +15,7 @@ from filelock import FileLock
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import busi, inbreast, phantoms
 from mammoseg_lib.datasets.base import COLUMNS, DataError, Problem, Sample, sample_table
+from mammoseg_lib.storage import write_json
 
 __all__ = ["COLUMNS", "SOURCES", "DataError", "Problem", "Sample", "Source", "open_source", "sample_table"]
 
@@ -131,9 +132,7 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
             old = known.get(name)
             seen[name] = old if old and old[:2] == stamp else [*stamp, _file_digest(path)]
         if seen != known:
-            partial = store.with_suffix(".partial")
-            partial.write_text(json.dumps(seen))
-            partial.replace(store)
+            write_json(store, seen)
     return hashlib.sha256(json.dumps({n: v[2] for n, v in sorted(seen.items())}).encode()).hexdigest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -51,7 +53,7 @@ def published_and_reproduced(comparison: pd.DataFrame, label: str) -> Figure:
     axes[1].errorbar(
         value, y, xerr=np.vstack([value - low, high - value]), fmt="o", color=PREDICTION, capsize=3
     )
-    axes[1].set(title=label)
+    axes[1].set(title="\n".join(line for part in label.split("\n") for line in wrap(part, 46)))
     for ax in axes:
         ax.set(xlim=(0, 100), xlabel="DSC in %")
         ax.grid(axis="x", color="#e5e5e5")

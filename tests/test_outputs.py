@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from mammoseg_lib.outputs import Outputs
+from mammoseg_lib.plots import use_style
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
+    with plt.rc_context():
+        use_style()
+        yield tmp_path
+
+
+def _write(real: bool) -> Outputs:
+    outputs = Outputs("99_none", {"n": 1}, {"source": "drawn"}, real=real)
+    figure, ax = plt.subplots()
+    ax.plot([1, 2])
+    outputs.figure(figure, "line")
+    outputs.table(pd.DataFrame({"a": [1]}), "numbers")
+    plt.close(figure)
+    return outputs
+
+
+@pytest.mark.parametrize(("real", "folder"), [(False, "figures"), (True, "figures/real")])
+def test_figures_and_tables_with_sidecars_in_the_right_place(home, real, folder):
+    outputs = _write(real)
+    written = {
+        path.relative_to(home / folder).as_posix() for path in (home / folder).rglob("*") if path.is_file()
+    }
+    assert written == {
+        "99_none/line.svg", "99_none/line.png", "99_none/line.json",
+        "tables/99_none-numbers.csv", "tables/99_none-numbers.json",
+    }  # fmt: skip
+    record = json.loads((home / folder / "99_none" / "line.json").read_text())
+    assert record["parameters"] == {"n": 1}
+    assert record["real_images"] is real
+    assert outputs.links().count("\n") == 2
+
+
+def test_the_same_figure_is_the_same_file(home):
+    _write(real=False)
+    first = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    _write(real=False)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == first
