@@ -19,6 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 from tqdm import tqdm
 
 from mammoseg_lib.losses import Batch, Loss
+from mammoseg_lib.losses.base import known_spacing
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.storage import atomic_file
 
@@ -72,7 +73,10 @@ class SegmentationDataset(Dataset):
         self.targets = torch.from_numpy(self.masks.astype(np.float32))[:, None]
         density = self.table["acr_density"].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self.acr_density = torch.from_numpy(density)
-        features = [loss.target_features(mask) for mask in self.masks] if loss and rows else [{}]
+        features = [{}]
+        if loss and rows:
+            spacings = map(known_spacing, self.spacing_mm)
+            features = [loss.target_features(*each) for each in zip(self.masks, spacings, strict=True)]
         self.features = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
 
     def __len__(self) -> int:
@@ -80,7 +84,9 @@ class SegmentationDataset(Dataset):
 
     def __getitem__(self, positions: list[int]) -> tuple[Tensor, Batch]:
         features = {key: value[positions] for key, value in self.features.items()}
-        return self.images[positions], Batch(self.targets[positions], features, self.acr_density[positions])
+        spacing_mm = torch.from_numpy(self.spacing_mm[positions])
+        batch = Batch(self.targets[positions], features, self.acr_density[positions], spacing_mm)
+        return self.images[positions], batch
 
     def batches(self, size: int, *, shuffle_seed: int | None = None) -> DataLoader:
         """Batches in order, or in the order that a seed gives."""
@@ -150,6 +156,7 @@ class Trainer:
         learning_rate = settings.learning_rate * settings.decay**halvings
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
+        self.loss.at_epoch(self.epoch, settings.epochs)
         self.model.train()
         losses = [
             self.step(images, batch) * len(images)

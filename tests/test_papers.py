@@ -5,7 +5,8 @@ import yaml
 
 from mammoseg_lib import paths
 from mammoseg_lib.losses import build_loss
-from mammoseg_lib.losses.pixel import Dice, Tversky, dice_bce
+from mammoseg_lib.losses.hybrids import dice_bce
+from mammoseg_lib.losses.overlap import Dice, Tversky
 from mammoseg_lib.losses.spatial_matching import SpatialMatching
 from mammoseg_lib.metrics import METRICS
 from mammoseg_lib.models import build_model

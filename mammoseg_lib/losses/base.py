@@ -1,4 +1,4 @@
-"""What every loss shares: the batch it is given, the contract it keeps, and the sum of several."""
+"""What every loss shares: the batch it is given, and the contract it keeps."""
 
 from __future__ import annotations
 
@@ -19,22 +19,30 @@ class Batch:
     """What a loss may know besides the logits.
 
     Attributes:
-        target: Ground truth, 0 or 1, one channel.
+        target: Ground truth, 0 or 1. One channel for a binary task; else one per class, one-hot.
         features: What the loss's `target_features` gave for each sample, stacked along the batch.
             Empty when nothing was cached; a loss then computes what it needs from `target`.
         acr_density: ACR density class 1..4 of each sample, NaN where unknown; None when the source has none.
+        spacing_mm: Height and width of a pixel of each sample, NaN where unknown; None when the source has
+            none.
     """
 
-    target: Float[Tensor, "b 1 h w"]
+    target: Float[Tensor, "b c h w"]
     features: Mapping[str, Shaped[Tensor, "b ..."]] = field(default_factory=dict)
     acr_density: Float[Tensor, " b"] | None = None
+    spacing_mm: Float[Tensor, "b 2"] | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
         return Batch(
-            target=self.target.to(device, non_blocking=True),
-            features={k: v.to(device, non_blocking=True) for k, v in self.features.items()},
-            acr_density=None if self.acr_density is None else self.acr_density.to(device, non_blocking=True),
+            target=moved(self.target),
+            features={name: moved(feature) for name, feature in self.features.items()},
+            acr_density=moved(self.acr_density),
+            spacing_mm=moved(self.spacing_mm),
         )
 
 
@@ -45,11 +53,37 @@ class Loss(nn.Module):
     weight is a plain product and the value of a sample never depends on its neighbors in the batch.
     What depends on the target alone belongs in `target_features`, which the data set calls once per
     sample and keeps.
+
+    Attributes:
+        epoch: Number of the epoch, from 0. For losses that change while a network is trained; see `at_epoch`.
+        epochs: How many epochs there are in all.
     """
 
-    def target_features(self, mask: Bool[np.ndarray, "h w"]) -> Features:
-        """Arrays of a fixed shape for a fixed image size, computed from one target mask. None by default."""
+    epoch: int = 0
+    epochs: int = 1
+
+    def target_features(
+        self, mask: Bool[np.ndarray, "*c h w"], spacing_mm: tuple[float, float] | None = None
+    ) -> Features:
+        """Arrays of a fixed shape for a fixed image size, computed from one target. None by default.
+
+        Args:
+            mask: The target, of a binary task; with a leading axis of classes otherwise.
+            spacing_mm: Height and width of a pixel, where they are known.
+        """
         return {}
+
+    def fit_targets(self, masks: Bool[np.ndarray, "n h w"]) -> None:
+        """Take from the training masks what the loss has to know of them all. Nothing by default.
+
+        Called once, before training. What is learned here belongs in a buffer, so that it is saved.
+        """
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell this loss and every loss inside it that epoch `epoch`, from 0, of `epochs` begins."""
+        for module in self.modules():
+            if isinstance(module, Loss):
+                module.epoch, module.epochs = epoch, epochs
 
     def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
         """One loss value per sample."""
@@ -59,38 +93,23 @@ class Loss(nn.Module):
         """The cached features of a batch, or, where the batch carries none, the same computed now."""
         if batch.features:
             return dict(batch.features)
-        masks = batch.target[:, 0].detach().cpu().numpy() > 0.5
-        rows = [self.target_features(mask) for mask in masks]
+        masks = batch.target.detach().cpu().numpy() > 0.5
+        spacings = [None] * len(masks)
+        if batch.spacing_mm is not None:
+            spacings = [known_spacing(row) for row in batch.spacing_mm.cpu().numpy()]
+        rows = [
+            self.target_features(mask[0] if len(mask) == 1 else mask, spacing)
+            for mask, spacing in zip(masks, spacings, strict=True)
+        ]
         return {
             key: torch.as_tensor(np.stack([row[key] for row in rows])).to(batch.target.device)
             for key in rows[0]
         }
 
 
-class WeightedSum(Loss):
-    """A weighted sum of losses, L = sum_k w_k L_k, for example the Dice + BCE hybrid of 000 and 001."""
-
-    def __init__(self, terms: Mapping[str, tuple[Loss, float]]):
-        super().__init__()
-        self.terms = nn.ModuleDict({name: loss for name, (loss, _) in terms.items()})
-        self.weights = {name: float(weight) for name, (_, weight) in terms.items()}
-
-    def target_features(self, mask: Bool[np.ndarray, "h w"]) -> Features:
-        """The features of every term, each under `term/feature`."""
-        return {
-            f"{name}/{key}": value
-            for name, term in self.terms.items()
-            for key, value in term.target_features(mask).items()
-        }
-
-    def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
-        """The weighted sum, one value per sample."""
-        total = logits.new_zeros(logits.shape[0])
-        for name, term in self.terms.items():
-            prefix = f"{name}/"
-            own = {k.removeprefix(prefix): v for k, v in batch.features.items() if k.startswith(prefix)}
-            total = total + self.weights[name] * term(logits, Batch(batch.target, own, batch.acr_density))
-        return total
+def known_spacing(row: Float[np.ndarray, " 2"]) -> tuple[float, float] | None:
+    """Height and width of a pixel as two numbers; None where they are NaN."""
+    return None if np.isnan(row).any() else (float(row[0]), float(row[1]))
 
 
 def full_precision(logits: Tensor) -> Tensor:

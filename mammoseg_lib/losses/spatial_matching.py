@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mammoseg_lib.losses import grid
 from mammoseg_lib.losses.base import Batch, Features, Loss, check_choice, check_options, full_precision
-from mammoseg_lib.losses.pixel import BCE, Dice, Tversky
+from mammoseg_lib.losses.overlap import Dice, Tversky
+from mammoseg_lib.losses.pixel import BCE
 
 CORES = {"bce": BCE, "tversky": Tversky, "dice": Dice}
 VARIANTS = ("basic", "scale", "distance", "scale_distance")
@@ -176,7 +177,9 @@ class SpatialMatching(Loss):
         self.distance_options = {"unit": distance_unit, "distance_from": distance_from}
         self.size_options = {"reduce": reduce, "rounding": rounding, "size_means": size_means}
 
-    def target_features(self, mask: Bool[np.ndarray, "h w"]) -> Features:
+    def target_features(
+        self, mask: Bool[np.ndarray, "h w"], spacing_mm: tuple[float, float] | None = None
+    ) -> Features:
         """What the target alone decides.
 
         Returns:

@@ -95,7 +95,7 @@ def test_a_sum_hands_every_term_its_own_cached_features():
         ),
         ({"dice": 1, "focal": 1}, {}, r"no loss is called 'focal'"),
         ({"dice": {"weight": 1, "beta": 2}}, {}, r"loss 'dice' has no option 'beta'"),
-        ({"dice": 1}, {"smooth": 1}, r"give 'smooth' to a term"),
+        ({"dice": 1}, {"smooth": 1}, r"give 'smooth' to one of the losses"),
         ({}, {}, r"a sum needs at least one of 'bce'"),
         ({"dice": "one"}, {}, r"the weight of 'dice' must be a number, not 'one'"),
     ],

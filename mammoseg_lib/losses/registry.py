@@ -1,0 +1,91 @@
+"""Every loss by name, and how a configuration becomes a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mammoseg_lib.losses.base import Loss, check_options
+from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
+from mammoseg_lib.losses.hybrids import dice_bce
+from mammoseg_lib.losses.overlap import Dice, Tversky
+from mammoseg_lib.losses.pixel import BCE
+from mammoseg_lib.losses.spatial_matching import SpatialMatching
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "bce": BCE,
+    "dice": Dice,
+    "tversky": Tversky,
+    "dice_bce": dice_bce,
+    "spatial_matching": SpatialMatching,
+}
+"""Every loss by name; its options are the parameters of what stands here."""
+
+Config = str | Mapping[str, object] | Sequence[Mapping[str, object]]
+
+
+def build_loss(name: Config, **options: object) -> Loss:
+    """A loss by name, a weighted sum of several, or several one after the other.
+
+    Args:
+        name: One of three. A key of `LOSSES`. A mapping of such keys to a weight or to
+            `{"weight": w, **options}`: their sum. A weight is a number, 1 unless given, or the options of
+            `Linear`, such as `{"start": 0, "end": 1}`. A list of `{"name": name, "epochs": n, **options}`,
+            each of which may name a sum in turn: losses that take turns over the epochs, of which the last
+            goes on to the end and takes no number of epochs.
+        **options: Passed on to the named loss.
+
+    Raises:
+        ValueError: The name or an option is unknown; the message lists the known ones.
+    """
+    if isinstance(name, Mapping | list | tuple):
+        if options:
+            raise ValueError(f"give {_listed(options)} to one of the losses: {{'name': name, option: value}}")
+        return _build_sum(name) if isinstance(name, Mapping) else _build_phases(name)
+    if name not in LOSSES:
+        raise ValueError(f"no loss is called {name!r}; there are {_listed(LOSSES)}")
+    check_options(f"loss {name!r}", LOSSES[name], options)
+    return LOSSES[name](**options)
+
+
+def _build_sum(terms: Mapping[str, object]) -> WeightedSum:
+    if not terms:
+        raise ValueError(f"a sum needs at least one of {_listed(LOSSES)}")
+    built = {}
+    for name, spec in terms.items():
+        own = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
+        weight = _weight(name, own.pop("weight", 1))
+        built[name] = build_loss(name, **own), weight
+    return WeightedSum(built)
+
+
+def _build_phases(phases: Sequence[Mapping[str, object]]) -> Phases:
+    if len(phases) < 2:
+        raise ValueError("losses that take turns are at least two")
+    built = []
+    for number, phase in enumerate(phases, start=1):
+        own = dict(phase)
+        last = number == len(phases)
+        if ("epochs" in own) == last or "name" not in own:
+            raise ValueError(
+                f"loss {number} of {len(phases)} needs a name, and all but the last epochs: {phase}"
+            )
+        epochs = own.pop("epochs", 0)
+        if not last and not (isinstance(epochs, int) and epochs > 0):
+            raise ValueError(f"loss {number} lasts a positive number of epochs, not {epochs!r}")
+        built.append((build_loss(own.pop("name"), **own), epochs))
+    return Phases(built)
+
+
+def _weight(name: str, weight: object) -> float | Linear:
+    if isinstance(weight, Mapping):
+        check_options(f"the weight of {name!r}", Linear, weight)
+        if absent := [key for key in ("start", "end") if key not in weight]:
+            raise ValueError(f"the weight of {name!r} lacks {_listed(absent)}")
+        return Linear(**weight)
+    if not isinstance(weight, int | float):
+        raise ValueError(f"the weight of {name!r} must be a number, not {weight!r}")
+    return float(weight)
+
+
+def _listed(names: object) -> str:
+    return ", ".join(map(repr, names))
