@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, workflow.basedir)
 
 from mammoseg_lib import paths
-from mammoseg_lib.notebooks import available, profile_parameters, read_profile
+from mammoseg_lib.notebooks import available, may_show_real, profile_parameters, read_profile
 from mammoseg_lib.provenance import library_digest, notebook_digest
 
 workdir: str(paths.home())
@@ -15,32 +15,39 @@ PROFILE = config.get("profile", "smoke")
 TRAINING = read_profile(PROFILE)["training"]
 MAMMOSEG = f"{sys.executable} -m mammoseg_lib.cli"
 LIBRARY = library_digest()
-# As mammoseg_lib.notebooks decides: whatever may show real images lies apart.
-FIGURES = "figures" if PROFILE == "smoke" else "figures/real"
-# The notebooks that read the runs of a paper, beside those that train them and carry its name.
-READS_RUNS = {"20_train_spatial_matching": ["spatial_matching"], "40_tables": ["spatial_matching"]}
+FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
+# The studies of the profile whose runs a notebook reads.
+READS_RUNS = {
+    "20_train_spatial_matching": ["spatial_matching"],
+    "30_ablation_grid_size": ["spatial_matching.grid_size"],
+    "31_ablation_sigmoid": ["spatial_matching.sigmoid"],
+    "32_ablation_core_loss": ["spatial_matching.core_loss"],
+    "33_density_weights": ["density_asp.theta"],
+    "40_tables": ["spatial_matching"],
+}
 
 
 wildcard_constraints:
     name=r"\d\d_\w+",
+    study=r"[\w.]+",
     fold=r"\d+",
     seed=r"\d+",
 
 
-def phantoms(paper):
-    """The record of the phantoms that a paper's runs use; nothing where the profile takes real data."""
-    block = TRAINING[paper]
+def phantoms(study):
+    """The record of the phantoms that a study's runs use; nothing where the profile takes real data."""
+    block = TRAINING[study]
     return [f"data/phantoms/inbreast-{block['n_images']}.txt"] if block["phantoms"] else []
 
 
 def records(name):
     """The records of all runs that a notebook reads."""
     return [
-        f"data/runs/records/{PROFILE}/{paper}/{method}-fold{fold}-seed{seed}.json"
-        for paper in READS_RUNS.get(name, [])
-        for method in TRAINING[paper]["methods"]
-        for fold in TRAINING[paper]["folds"]
-        for seed in TRAINING[paper]["seeds"]
+        f"data/runs/records/{PROFILE}/{study}/{method}-fold{fold}-seed{seed}.json"
+        for study in READS_RUNS.get(name, [])
+        for method in TRAINING[study]["methods"]
+        for fold in TRAINING[study]["folds"]
+        for seed in TRAINING[study]["seeds"]
     ]
 
 
@@ -58,14 +65,14 @@ rule phantoms:
 
 rule train:
     input:
-        lambda wildcards: phantoms(wildcards.paper),
+        lambda wildcards: phantoms(wildcards.study),
     output:
-        "data/runs/records/{profile}/{paper}/{method}-fold{fold}-seed{seed}.json",
+        "data/runs/records/{profile}/{study}/{method}-fold{fold}-seed{seed}.json",
     params:
-        settings=lambda wildcards: TRAINING[wildcards.paper],
+        settings=lambda wildcards: TRAINING[wildcards.study],
         library=LIBRARY,  # a complete run is skipped in seconds, and one that the change concerns is not
     shell:
-        MAMMOSEG + " train {wildcards.paper} --profile {wildcards.profile} --method {wildcards.method}"
+        MAMMOSEG + " train {wildcards.study} --profile {wildcards.profile} --method {wildcards.method}"
         " --fold {wildcards.fold} --seed {wildcards.seed} --record {output}"
 
 

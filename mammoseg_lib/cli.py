@@ -27,7 +27,9 @@ RootOption = Annotated[
     Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
 ]
 ProfileOption = Annotated[str, typer.Option(help="A file of notebooks/profiles: smoke, quick or paper.")]
-PaperArgument = Annotated[str, typer.Argument(help="Key of a paper: a file of mammoseg_lib/papers.")]
+StudyArgument = Annotated[
+    str, typer.Argument(help="Key of a paper, or of an ablation of one that the profile names: paper.what.")
+]
 
 
 def _fail(message: object) -> None:
@@ -106,7 +108,7 @@ def prepare(
 
 @app.command()
 def train(
-    paper: PaperArgument,
+    study: StudyArgument,
     profile: ProfileOption = "smoke",
     method: Annotated[
         list[str] | None, typer.Option(help="Only this method; may be given several times.")
@@ -124,7 +126,7 @@ def train(
     from mammoseg_lib.storage import write_json
     from mammoseg_lib.training import TrainingError
 
-    configs = _planned(paper, profile, methods=method, folds=fold, seeds=seed)
+    configs = _planned(study, profile, methods=method, folds=fold, seeds=seed)
     names, failures = [], []
     for number, config in enumerate(configs, start=1):
         label = f"{config.method} fold {config.fold} seed {config.seed}"
@@ -141,16 +143,17 @@ def train(
         write_json(record, names)
 
 
-def _planned(paper: str, profile: str, **only: list | None) -> list:
-    """The runs that a profile plans for a paper, or those of them with the given methods, folds and seeds."""
-    from mammoseg_lib.notebooks import read_profile
+def _planned(study: str, profile: str, **only: list | None) -> list:
+    """The runs that a profile plans for a study, or those of them with the given methods, folds and seeds."""
+    from mammoseg_lib.notebooks import paper_of, read_profile
     from mammoseg_lib.papers import load_paper
     from mammoseg_lib.runs import plan
 
-    settings = read_profile(profile)["training"].get(paper)
-    if settings is None:
-        _fail(f"profile {profile!r} does not say how to train {paper!r}")
-    return plan(load_paper(paper), **{**settings, **{name: value for name, value in only.items() if value}})
+    studies = read_profile(profile)["training"]
+    if study not in studies:
+        _fail(f"profile {profile!r} does not say how to train {study!r}; it says so of {', '.join(studies)}")
+    only = {name: value for name, value in only.items() if value}
+    return plan(load_paper(paper_of(study)), **{**studies[study], **only})
 
 
 @app.command()
@@ -200,16 +203,17 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 @app.command()
-def tables(paper: PaperArgument, profile: ProfileOption = "smoke") -> None:
+def tables(study: StudyArgument, profile: ProfileOption = "smoke") -> None:
     """Print the tables of a paper beside what the complete runs of a profile reproduce. Never trains."""
     from mammoseg_lib import reports
+    from mammoseg_lib.notebooks import paper_of
     from mammoseg_lib.papers import load_paper
     from mammoseg_lib.runs import complete, results
 
-    configs = _planned(paper, profile)
+    configs = _planned(study, profile)
     runs = complete(configs)
     typer.echo(f"{len(runs)} of the {len(configs)} runs of profile {profile!r} are complete", err=True)
-    typer.echo(reports.text(load_paper(paper), results(runs)))
+    typer.echo(reports.text(load_paper(paper_of(study)), results(runs)))
 
 
 def main() -> None:

@@ -50,6 +50,16 @@ def read_profile(profile: str) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def paper_of(study: str) -> str:
+    """The key of the paper that a study is about: an ablation is called `<paper>.<what is varied>`."""
+    return study.partition(".")[0]
+
+
+def may_show_real(profile: str, parameters: Mapping[str, object]) -> bool:
+    """Whether the outputs of a notebook may show real images, and are written apart for that."""
+    return profile != "smoke" or parameters.get("phantoms") is False
+
+
 def check_parameters(path: Path, given: Mapping[str, object]) -> None:
     """Hold parameters to the notebook's `parameters` cell: known names, and values of the default's type.
 
@@ -100,8 +110,7 @@ def run_notebook(
     source = _source(name)
     values = {**profile_parameters(profile, name), **(parameters or {})}
     check_parameters(source, values)
-    real = profile != "smoke" or values.get("phantoms") is False
-    target = paths.figures(real=real) / name / "executed.ipynb"
+    target = paths.figures(real=may_show_real(profile, values)) / name / "executed.ipynb"
     start = time.perf_counter()
     with atomic_file(target) as partial:
         _execute(source, partial, values, failed=target.with_name("failed.ipynb"), progress=progress)

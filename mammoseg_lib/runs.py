@@ -20,7 +20,7 @@ from mammoseg_lib import metrics, paths
 from mammoseg_lib.datasets import open_source
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
-from mammoseg_lib.papers import Paper
+from mammoseg_lib.papers import Paper, load_paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
 from mammoseg_lib.provenance import environment
 from mammoseg_lib.splits import N_FOLDS, make_split, write_split
@@ -129,6 +129,7 @@ def plan(
     protocol: str,
     model: dict,
     training: dict,
+    variants: Sequence[dict] = ({},),
 ) -> list[RunConfig]:
     """The runs of some methods of a paper, each on some folds with some seeds: what a profile describes.
 
@@ -144,6 +145,8 @@ def plan(
         protocol: Key of `splits.PROTOCOLS`.
         model: Options of the model that differ from the paper's, for example `{"base_width": 8}`.
         training: Options of `Training` that differ from the paper's, for example `{"epochs": 3}`.
+        variants: For an ablation, options of the loss that differ from the method's, one run for each:
+            `[{}, {"reduce": "mean"}]`.
 
     Raises:
         ValueError: If a method is unknown or not available.
@@ -160,7 +163,7 @@ def plan(
         RunConfig(
             paper=paper.key,
             method=method.id,
-            loss=dict(method.loss),
+            loss={**method.loss, **variant},
             model={**method.model, **model},
             training=Training(**{**method.training, **training}),
             data=data,
@@ -169,6 +172,7 @@ def plan(
             profile=profile,
         )
         for method in map(paper.method, methods)
+        for variant in variants
         for fold in folds
         for seed in seeds
     ]
@@ -208,6 +212,7 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
         settings = {
             "run": run.folder.name,
             **{key: config[key] for key in ("paper", "method", "fold", "seed", "profile")},
+            "variant": _variant(config),
             "source": config["data"]["source"] + (" phantoms" if config["data"]["phantoms"] else " (real)"),
             "protocol": config["data"]["protocol"],
             "image_size": config["data"]["preprocessing"]["size"],
@@ -216,6 +221,12 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
         }
         tables.append(run.per_image.assign(**settings))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _variant(config: dict) -> str:
+    """What of the loss differs from the method that the run is of; empty for the method itself."""
+    own = load_paper(config["paper"]).find(config["method"]).loss
+    return ", ".join(f"{name}={value}" for name, value in config["loss"].items() if own.get(name) != value)
 
 
 def _folder(config: RunConfig, prepared: PreparedSet) -> Path:

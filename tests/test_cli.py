@@ -84,6 +84,12 @@ def test_train_list_says_what_a_profile_would_do():
     assert "sm_sd_bce_all fold 4 seed 0" in result.output
 
 
+def test_an_ablation_is_trained_by_its_name():
+    result = _run("train", "spatial_matching.grid_size", "--profile", "paper", "--list")
+    assert result.exit_code == 0
+    assert "[30/30]" in result.output  # two variants, five folds, three seeds
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -93,6 +99,7 @@ def test_train_list_says_what_a_profile_would_do():
             "unknown profile 'slow'; known: paper, quick, smoke",
         ),
         (["train", "spatial_matching", "--method", "magic"], "magic"),
+        (["train", "density"], "does not say how to train 'density'; it says so of spatial_matching, "),
         (["train", "spatial_matching", "--fold", "7"], "there is no fold 7; folds are numbered 0 to 4"),
         (["run-notebooks", "99_none"], "no notebook '99_none'; there are: 00_start_here"),
         (

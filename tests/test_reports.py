@@ -7,6 +7,7 @@ from mammoseg_lib.papers import load_paper
 
 SETTINGS = {
     "profile": "smoke",
+    "variant": "",
     "source": "inbreast phantoms",
     "protocol": "patient_folds",
     "image_size": 32,
@@ -231,3 +232,59 @@ def test_settings_table_tells_stated_from_chosen(paper):
 def test_results_that_cannot_be_reported(paper, results, change, message):
     with pytest.raises(ValueError, match=message):
         reports.compare(paper, change(results), n=10)
+
+
+# Ablations --------------------------------------------------------------------------------------------
+
+
+def test_by_run_pools_the_pixels_of_each_run():
+    per_image = pd.concat(
+        [runs_of("a", [0, 4]), runs_of("a", [1, None]).assign(seed=1), runs_of("b", [2, 2], fold=1)]
+    )
+    table = reports.by_run(per_image, "method")
+    assert table[["method", "fold", "seed"]].to_numpy().tolist() == [["a", 0, 0], ["a", 0, 1], ["b", 1, 0]]
+    # Squares of 8 x 8: a shift by k keeps 8 (8 - k) pixels, of 64 + 64.
+    assert table["value"].tolist() == pytest.approx([2 * (64 + 32) / 256, 2 * 56 / 192, 2 * 96 / 256])
+
+
+def test_by_run_refuses_what_varies_besides():
+    twice = pd.concat([runs_of("a", [0]), runs_of("a", [4], variant="reduce=mean")])
+    with pytest.raises(ValueError, match="differ in more than method, fold and seed"):
+        reports.by_run(twice, "method")
+    assert len(reports.by_run(twice, "variant")) == 2
+
+
+def test_ablation_pairs_the_runs_of_one_fold_and_seed():
+    values = {"a": [0.5, 0.6, 0.7], "b": [0.6, 0.8, 0.7]}
+    runs = pd.DataFrame(
+        {"setting": name, "fold": 0, "seed": seed, "value": value}
+        for name, each in values.items()
+        for seed, value in enumerate(each)
+    )
+    shuffled = pd.concat([runs.iloc[:3], runs.iloc[[4, 3, 5]]])
+    first, second = reports.ablation(shuffled, "setting").to_dict("records")
+    assert (first["setting"], first["runs"], second["runs"]) == ("a", 3, 3)
+    assert np.isnan(first["difference"])
+    # By hand: mean .6, SD .1; differences .1, .2, 0: mean .1, SD .1; t(.975, 2) = 4.302653.
+    half = 4.302653 * 0.1 / 3**0.5
+    assert (first["mean"], first["low"], first["high"]) == pytest.approx(
+        (0.6, 0.6 - half, 0.6 + half), abs=1e-6
+    )
+    limits = (second["difference"], second["difference_low"], second["difference_high"])
+    assert limits == pytest.approx((0.1, 0.1 - half, 0.1 + half), abs=1e-6)
+
+
+def test_ablation_gives_no_interval_for_two_runs():
+    runs = pd.DataFrame({"setting": ["a", "a", "b"], "fold": 0, "seed": [0, 1, 0], "value": [0.2, 0.4, 0.5]})
+    first, second = reports.ablation(runs, "setting").to_dict("records")
+    assert first["mean"] == pytest.approx(0.3)
+    assert np.isnan([first["low"], first["high"], second["low"], second["difference_low"]]).all()
+    assert second["difference"] == pytest.approx(0.3)
+
+
+def test_compare_refuses_two_variants_of_a_method(paper):
+    both = pd.concat([runs_of("dice_bce", [0]), runs_of("dice_bce", [0], fold=1, variant="smooth=2")])
+    with pytest.raises(ValueError, match="was run with several values of variant: , smooth=2; choose one"):
+        reports.compare(paper, both)
+    one = reports.compare(paper, runs_of("dice_bce", [0], variant="smooth=2"), n=20)
+    assert "smooth=2" in cell(one, "dice_bce", "dsc")["reproduced_with"]

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from mammoseg_lib import paths, runs
+from mammoseg_lib.papers import load_paper
 from mammoseg_lib.preprocessing import Preprocessing
 from mammoseg_lib.runs import Data, RunConfig, complete, execute, results
-from mammoseg_lib.training import Training
+from mammoseg_lib.training import Trainer, Training
 
 CONFIG = RunConfig(
     paper="spatial_matching",
@@ -163,3 +164,64 @@ def test_killed_at_three_random_moments_ends_with_the_same_numbers(tmp_path):
         read("whole", "history.csv").drop(columns="seconds"),
         check_exact=True,
     )
+
+
+def test_variants_are_runs_of_their_own_and_are_told_apart():
+    settings = {
+        "profile": "test", "methods": ["sm_sd_bce_all"], "folds": [0], "seeds": [0], "phantoms": True,
+        "n_images": 20, "image_size": 32, "protocol": "patient_folds",
+        "model": {"base_width": 8}, "training": {"epochs": 1},
+    }  # fmt: skip
+    paper = load_paper("spatial_matching")
+    configs = runs.plan(paper, **settings, variants=[{}, {"reduce": "mean", "core": "dice"}])
+    assert configs[0] == runs.plan(paper, **settings)[0]
+    assert configs[1].loss == {**configs[0].loss, "reduce": "mean", "core": "dice"}
+    done = [execute(config, device="cpu") for config in configs]
+    assert done[0].folder != done[1].folder
+    assert results(done).groupby("run", sort=False)["variant"].first().tolist() == [
+        "",
+        "core=dice, reduce=mean",
+    ]
+
+
+def test_what_a_loss_learns_from_the_training_masks_is_kept_with_the_run():
+    loss = {
+        "name": "asp",
+        "grouping": "quantile",
+        "dice_weights": [1.5, 1, 0.5],
+        "bce_weights": [0.5, 1, 1.5],
+    }
+    config = replace(CONFIG, method="asp_q", loss=loss, training=replace(CONFIG.training, epochs=1))
+    run = execute(config, device="cpu")
+    edges = json.loads((run.folder / "loss.json").read_text())["edges"]
+    prepared = config.data.prepare()
+    split = json.loads((run.folder / "split.json").read_text())
+    train = split["folds"][config.fold]["train"]
+    ratios = prepared.masks[prepared.table["sample_id"].isin(train)].mean((1, 2))
+    assert edges == pytest.approx(np.quantile(ratios, [1 / 3, 2 / 3]), rel=1e-5)
+    # The masks of all images have other quantiles: validation and test were not looked at.
+    assert edges != pytest.approx(np.quantile(prepared.masks.mean((1, 2)), [1 / 3, 2 / 3]), rel=1e-3)
+
+
+def test_learned_weights_are_trained_with_the_network_and_survive_a_restart(monkeypatch):
+    loss = {"name": "asp", "grouping": "learned"}
+    config = replace(CONFIG, method="asp_l", loss=loss, training=replace(CONFIG.training, epochs=4))
+    whole = json.loads((execute(config, device="cpu").folder / "loss.json").read_text())
+    assert np.abs(whole["slopes"]).max() > 0.001
+
+    class Stopped(BaseException):
+        pass
+
+    save = Trainer.save
+
+    def save_and_stop(self, path):
+        save(self, path)
+        if self.epoch == 2:
+            raise Stopped
+
+    monkeypatch.setenv("MAMMOSEG_HOME", str(paths.home()) + "-second")
+    monkeypatch.setattr(Trainer, "save", save_and_stop)
+    with pytest.raises(Stopped):
+        execute(config, device="cpu")
+    monkeypatch.setattr(Trainer, "save", save)
+    assert json.loads((execute(config, device="cpu").folder / "loss.json").read_text()) == whole

@@ -117,7 +117,7 @@ def full_precision(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
-def check_choice(option: str, value: object, valid: Sequence[str]) -> None:
+def check_choice(option: str, value: object, valid: Sequence[object]) -> None:
     """Raises a ValueError that lists the valid values, unless `value` is one of them."""
     if value not in valid:
         raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, valid))}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mammoseg_lib.losses.base import check_positive
-from mammoseg_lib.losses.pixel import Count, PixelLoss, Pixels, Sums
+from mammoseg_lib.losses.base import check_choice, check_positive
+from mammoseg_lib.losses.pixel import Count, PixelLoss, Pixels, Sums, check_share
+
+JACCARD_PER = ("image", "pixel")
 
 
 class _OverlapLoss(PixelLoss):
-    """What Dice and Tversky share: both need the sums of p and of p y."""
+    """What the losses of this family share: they need the sums of p and of p y."""
 
     def maps(self, logits: Pixels, target: Pixels) -> tuple[Pixels, ...]:
         """The probability of each pixel, and that of the mass pixels."""
@@ -86,3 +88,88 @@ class Tversky(_OverlapLoss):
         predicted, matched = sums
         errors = self.alpha * (mass - matched) + self.beta * (predicted - matched)
         return errors / (matched + errors + self.smooth)
+
+
+class FocalTversky(Tversky):
+    r"""Focal Tversky loss, 003 Eqs. 3 and 4: `(1 - TI)^(1/gamma)`, TI with alpha on FN and 1 - alpha on FP.
+
+    The published `gamma = 4/3` is the exponent 3/4, which we take as the option, since other libraries call
+    the exponent gamma. An exponent below 1 steepens the loss near TI = 1, where the gradient of the power is
+    infinite; therefore 1 - TI is clamped to at least 1e-7. What is closer to perfect has a gradient of 0.
+
+    Range [1e-7^exponent, 1), that is [5.6e-6, 1) for .75; the lower end for a perfect prediction. An empty
+    target gives `(b P / (b P + s))^exponent` with P = sum p and b = 1 - alpha. A full one needs no special
+    case.
+
+    Args:
+        alpha: Weight of the false negatives, in (0, 1); the false positives weigh `1 - alpha`.
+        exponent: 1 / gamma of 003, > 0.
+        smooth: s > 0, in pixels. 003 gives no value ("for numerical stability"); 1 is that of the authors
+            whom it follows (Abraham and Khan, 2019).
+
+    Shapes: logits `[b 1 h w]`, target `[b 1 h w]`, result `[b]`. Source: 003.
+
+    Raises:
+        ValueError: `alpha` does not lie in (0, 1), or another option is not positive.
+    """
+
+    def __init__(self, *, alpha: float = 0.7, exponent: float | int = 0.75, smooth: float | int = 1.0):
+        super().__init__(alpha=check_share("alpha", alpha), beta=1 - alpha, smooth=smooth)
+        self.exponent = check_positive("exponent", exponent)
+
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
+        """The Focal Tversky loss of each region."""
+        return super().value(sums, mass, pixels).clamp(min=1e-7) ** self.exponent
+
+
+class Jaccard(_OverlapLoss):
+    r"""Soft Jaccard loss: `1 - J`, or `-log J`, with `J = (sum p y + s) / (sum p + sum y - sum p y + s)`.
+
+    `per` says what the sums are over. `"image"`: over the image, the usual soft Jaccard. `"pixel"`: 003
+    Eq. 2 as it is printed, a J for each pixel, and then their mean. Written out, the latter is
+
+        1 - J = 1/N [sum_{y=1} (1 - p) / (1 + s) + sum_{y=0} p / (p + s)],
+
+    in which, with a small s, every background pixel costs 1 until its p comes near s: for s = 1e-7 the
+    gradient with respect to p is next to nothing for any usual p and 1 / (N s) at p = 0. Whoever tries it
+    should keep s = 1.
+
+    Range of `1 - J`: [0, 1). Of `-log J`: [0, log(1 + N/s)] per image and [0, log(1 + 1/s)] per pixel. A
+    perfect prediction gives 0. An empty target gives, per image, `P / (P + s)` with P = sum p, or
+    `log(1 + P/s)`: it falls to 0 with the prediction. A full one needs no special case.
+
+    Args:
+        smooth: s > 0, in pixels. 003 gives no value; 1 is our choice.
+        per: `"image"` or `"pixel"`.
+        log: False: `1 - J`, as in 003 Eq. 1 up to a constant. True: `-log J`, as in configurations that the
+            authors of 003 published for other work.
+
+    Shapes: logits `[b 1 h w]`, target `[b 1 h w]`, result `[b]`. Source: 003.
+
+    Raises:
+        ValueError: `per` is unknown, or `smooth` is not positive.
+    """
+
+    def __init__(self, *, smooth: float | int = 1.0, per: str = "image", log: bool = False):
+        super().__init__()
+        check_choice("per", per, JACCARD_PER)
+        self.smooth = check_positive("smooth", smooth)
+        self.per_pixel, self.log = per == "pixel", log
+
+    def maps(self, logits: Pixels, target: Pixels) -> tuple[Pixels, ...]:
+        """The maps of the family; for `per="pixel"`, 1 - J and J of each pixel."""
+        probs, matched = super().maps(logits, target)
+        if not self.per_pixel:
+            return probs, matched
+        errors, hits = probs + target - 2 * matched, matched + self.smooth
+        union = errors + hits
+        return errors / union, hits / union
+
+    def value(self, sums: Sequence[Sums], mass: Sums, pixels: Count) -> Sums:
+        """The Jaccard loss of each region; with J = hits / (errors + hits) nothing has to be taken from 1."""
+        if self.per_pixel:
+            errors, hits = sums
+        else:
+            predicted, matched = sums
+            errors, hits = predicted + mass - 2 * matched, matched + self.smooth
+        return (errors / hits).log1p() if self.log else errors / (errors + hits)

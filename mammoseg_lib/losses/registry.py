@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mammoseg_lib.losses.adaptive import ASPReconstruction, DensityASP
 from mammoseg_lib.losses.base import Loss, check_options
+from mammoseg_lib.losses.boundary import Boundary, boundary_strategy
 from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
-from mammoseg_lib.losses.hybrids import dice_bce
-from mammoseg_lib.losses.overlap import Dice, Tversky
-from mammoseg_lib.losses.pixel import BCE
+from mammoseg_lib.losses.hybrids import bce_jaccard, combo, dice_bce, two_phase
+from mammoseg_lib.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
+from mammoseg_lib.losses.pixel import BCE, BalancedBCE, Focal, WeightedBCE
+from mammoseg_lib.losses.region import RMI, SSIM, hybrid_region
 from mammoseg_lib.losses.spatial_matching import SpatialMatching
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": BCE,
+    "weighted_bce": WeightedBCE,
+    "balanced_bce": BalancedBCE,
+    "focal": Focal,
     "dice": Dice,
     "tversky": Tversky,
+    "focal_tversky": FocalTversky,
+    "jaccard": Jaccard,
     "dice_bce": dice_bce,
+    "bce_jaccard": bce_jaccard,
+    "bce_jaccard_then_focal_tversky": two_phase,
+    "combo": combo,
     "spatial_matching": SpatialMatching,
+    "rmi": RMI,
+    "ssim": SSIM,
+    "hybrid_region": hybrid_region,
+    "boundary": Boundary,
+    "boundary_strategy": boundary_strategy,
+    "density_asp": DensityASP,
+    "asp": ASPReconstruction,
 }
 """Every loss by name; its options are the parameters of what stands here."""
 

@@ -5,6 +5,7 @@ table = layout(paper, comparison, "Table 1")       # as the paper lays it out
 print(markdown(table))                             # or styled(table) in a notebook, flat(table) for a CSV
 """
 
+from mammoseg_lib.reports.ablation import ablation, by_run
 from mammoseg_lib.reports.compare import NOT_RUN, SETTINGS, compare, reproduced, settings_text
 from mammoseg_lib.reports.tables import (
     flat,
@@ -19,6 +20,8 @@ from mammoseg_lib.reports.tables import (
 __all__ = [
     "NOT_RUN",
     "SETTINGS",
+    "ablation",
+    "by_run",
     "compare",
     "flat",
     "layout",

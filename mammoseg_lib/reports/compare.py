@@ -10,7 +10,7 @@ from mammoseg_lib.metrics import COUNT_MISSED, METRICS, OVERLAP, EmptyPolicy, bo
 from mammoseg_lib.papers import Method, Paper
 
 NOT_RUN = "not run"
-SETTINGS = ("profile", "source", "protocol", "image_size", "base_width", "epochs")
+SETTINGS = ("profile", "variant", "source", "protocol", "image_size", "base_width", "epochs")
 """Columns of the results that say how a method was run; they must not differ within a method."""
 
 FRACTIONS = (*OVERLAP, "lesion_sensitivity")
@@ -138,6 +138,8 @@ def settings_text(paper: Paper, table: pd.DataFrame) -> str:
         parts.append(f"base width {first['base_width']:.0f}")
         wanted["model.base_width"] = first["base_width"]
     parts += [_plural(int(first["epochs"]), "epoch"), _plural(folds, "fold"), _plural(seeds, "seed")]
+    if first["variant"]:
+        parts.append(first["variant"])
     known = {setting.name: setting.value for setting in paper.hyperparameters}
     reduced |= any(value < known[name] for name, value in wanted.items() if name in known)
     return f"{'reduced' if reduced else 'full size'}: {', '.join(parts)}"

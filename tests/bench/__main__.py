@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SECTIONS = ("losses", "metrics", "models", "training", "data")
+SECTIONS = ("losses", "pixel", "region", "boundary", "metrics", "models", "training", "data")
 
 
 def main(names: list[str]) -> int:
