@@ -37,8 +37,8 @@ class RMI(Loss):
     M is what is left of the target's neighborhoods after a linear regression on those of the prediction.
     001 prints the mutual information, which is to be maximized; its negative is bounded from above by the
     entropy of what is left, which is what the source of the loss minimizes, and what is returned here. It
-    takes p = sigmoid + 1e-6; its 1e-8 inside the logarithm of the Cholesky factor (at most 5e-7 of the
-    value) is left out.
+    takes p = sigmoid + 1e-6, and so do we; its 1e-8 inside the logarithm of the Cholesky factor, which adds
+    at most 5e-7, is left out.
 
     Range about [1/2 ln alpha, inf), in nats for each coordinate. A perfect prediction of a mass gives
     1/2 ln(2 alpha), -3.454. An empty or a full target leaves nothing to explain: 1/2 ln alpha, -3.8005, and
@@ -47,9 +47,10 @@ class RMI(Loss):
     sums are not divided by N. As a regression may have any sign and offset, without pooling an inverted mask
     scores like a perfect one, so **never train with it alone**.
 
-    Computed in float64 with autocast off: a float32 factorization fails for good predictions. A sample whose
-    logits are not finite, or whose alpha is too small for float64 (below about 1e-11 of the largest sum), is
-    NaN. `torch.compile(fullgraph=True)` works where the features are cached.
+    Computed in float64 with autocast off: a float32 factorization fails for good predictions. A sample is NaN
+    where its logits are not finite, or where alpha is lost in the rounding of the sums (1e-11 for 256 x 256
+    pixels without pooling; below 1e-9 digits are missing). `torch.compile(fullgraph=True)` works where the
+    features are cached.
 
     Shapes: logits `[b 1 h w]`, target `[b 1 h w]` of zeros and ones, result `[b]`. Source: 001; Zhao et al.,
     Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019.
@@ -156,8 +157,8 @@ class SSIM(Loss):
     C1^.5 = .01 costs 1), a full one for 1. The value is the mean over all windows, and most of a mammogram
     is background, so that a missed small mass costs little.
 
-    Computed with autocast off, as written in `map`: the usual formula cancels in float32. The target's two
-    moments are not cached: they would take twice the memory of the masks and save a tenth of the time.
+    Computed with autocast off, as written in `map`: the usual formula cancels in float32. The target's mean
+    over windows is not cached: that would double the memory of the masks and save a sixth of the time.
 
     Shapes: logits `[b 1 h w]`, target `[b 1 h w]` of zeros and ones, result `[b]`. Source: 001; Wang et al.,
     Image Quality Assessment, IEEE TIP 2004.

@@ -15,7 +15,10 @@ BLOCK = 32  # outputs of one matrix product in `_gaussian_means`; 16 to 32 are t
 def covariances(
     p: Float[Tensor, "b h w"], y: Float[Tensor, "b h w"], radius: int
 ) -> tuple[Float[Tensor, "b d d"], Float[Tensor, "b d d"]]:
-    """Sums of `(p - mean)(p - mean)^T` and of `(p - mean)(y - mean)^T` over all neighborhoods."""
+    """Sums of `(p - mean)(p - mean)^T` and of `(p - mean)(y - mean)^T` over all R x R neighborhoods.
+
+    Differentiable in p alone. The d = R^2 coordinates are those of a neighborhood, row by row.
+    """
     d = radius**2
     products, sums = _Moments.apply(p, y, radius)
     n = (p.shape[1] - radius + 1) * (p.shape[2] - radius + 1)

@@ -41,7 +41,7 @@ def _against_cross_entropy(device: str) -> Row:
         "our BCE": _step(lambda x: BCE()(x, batch).mean(), logits),
         "torch's": _step(lambda x: F.binary_cross_entropy_with_logits(x, batch.target), logits),
     }
-    times = {name: paired(boundary, other, rounds=61, calls=1) for name, other in others.items()}
+    times = {name: paired(boundary, other, rounds=301, calls=1) for name, other in others.items()}
     ratios = {name: ours / theirs for name, (ours, theirs) in times.items()}
     ours, _ = times["our BCE"]
     detail = ", ".join(f"{ratio:.2f}x {name}" for name, ratio in ratios.items()) + f"; {ours * 1e3:.2f} ms"

@@ -74,7 +74,19 @@ def test_jaccard_is_monais_per_sample(seed, smooth):
     monai = DiceLoss(sigmoid=True, jaccard=True, reduction="none", smooth_nr=2 * smooth, smooth_dr=2 * smooth)
     want = monai(logits, batch.target).flatten()
     torch.testing.assert_close(Jaccard(smooth=smooth)(logits, batch), want, **EXACT)
-    torch.testing.assert_close(Jaccard(smooth=smooth, log=True)(logits, batch), -(1 - want).log(), **EXACT)
+
+
+@given(seed=any_seed, smooth=st.floats(1e-6, 10))
+@many
+def test_log_jaccard_is_the_logarithm_of_the_index(seed, smooth):
+    logits, batch = random_case(seed)
+    want = []
+    for x, y in zip(logits, batch.target, strict=True):
+        image = pixels(x, y)
+        inter, union = sum(p * g for p, g in image), sum(p + g - p * g for p, g in image)
+        want.append(math.log((union + smooth) / (inter + smooth)))
+    got = Jaccard(smooth=smooth, log=True)(logits, batch)
+    torch.testing.assert_close(got, torch.tensor(want, dtype=torch.float64), rtol=1e-9, atol=1e-12)
 
 
 @given(seed=any_seed, smooth=st.floats(1e-3, 10), log=st.booleans())

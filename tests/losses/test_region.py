@@ -288,6 +288,11 @@ def test_a_broken_sample_leaves_the_others_alone(loss):
     assert logits.grad[0].isfinite().all()
 
 
+def test_an_alpha_that_rounding_swallows_is_nan():
+    target = disc(64, 9)
+    assert RMI(pooling="none", alpha=1e-20)(100 * (target - 0.5), Batch(target)).isnan()
+
+
 @each_loss
 def test_flips_and_transposition_change_nothing(loss):
     logits, batch = blobs(8, (40, 40))  # the windows of every pooling lie symmetric in 40 pixels
