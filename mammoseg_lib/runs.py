@@ -27,7 +27,7 @@ from mammoseg_lib.splits import N_FOLDS, make_split, write_split
 from mammoseg_lib.storage import atomic_file, digest, write_json
 from mammoseg_lib.training import SegmentationDataset, Trainer, Training, fit
 
-VERSION = 1  # of what a configuration means; raise it when a loss, network or metric changes its results
+VERSION = 2  # of what a configuration means; raise it when a loss, network or metric changes its results
 
 
 @dataclass(frozen=True)

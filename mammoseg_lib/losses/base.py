@@ -130,10 +130,20 @@ def check_positive(option: str, value: float | int) -> float:
     return float(value)
 
 
+def check_share(option: str, value: float | int) -> float:
+    """The value as a float; a ValueError unless it lies between 0 and 1, both excluded."""
+    if not 0 < value < 1:
+        raise ValueError(f"{option} must lie between 0 and 1, not {value!r}")
+    return float(value)
+
+
 def check_options(what: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
-    """Raises a ValueError that lists the valid options, unless `factory` takes every one that is given."""
+    """Raises a ValueError that names the options, if one is given that `factory` does not take or one lacks."""
     parameters = inspect.signature(factory).parameters.values()
-    valid = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    valid = [p.name for p in parameters]
     if unknown := [name for name in options if name not in valid]:
         names = ", ".join(map(repr, valid)) or "no options"
         raise ValueError(f"{what} has no option {', '.join(map(repr, unknown))}; it takes {names}")
+    if absent := [p.name for p in parameters if p.default is p.empty and p.name not in options]:
+        raise ValueError(f"{what} needs {', '.join(map(repr, absent))}")

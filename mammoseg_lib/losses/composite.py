@@ -23,8 +23,8 @@ class Linear:
             epochs from 0 to 1 end at .95, as the published code of 002 has it.
     """
 
-    start: float
-    end: float
+    start: float | int
+    end: float | int
     reach_end: bool = True
 
     def at(self, epoch: int, epochs: int) -> float:
@@ -65,13 +65,14 @@ class Composite(Loss):
 class WeightedSum(Composite):
     """A weighted sum of losses, `L = sum_k w_k L_k`, for example the Dice + BCE hybrid of 000 and 001.
 
-    Range: that of the weighted terms. Shapes: those of the terms.
+    Range: that of the weighted terms. Shapes: those of the terms. `torch.compile` takes the weights for
+    constants: a sum with a `Linear` is compiled anew in every epoch, up to torch's limit of recompilations.
 
     Args:
         terms: Name to a loss and its weight, a number or a `Linear`. A term of weight 0 is not computed.
     """
 
-    def __init__(self, terms: Mapping[str, tuple[Loss, float | Linear]]):
+    def __init__(self, terms: Mapping[str, tuple[Loss, float | int | Linear]]):
         super().__init__({name: loss for name, (loss, _) in terms.items()})
         self.weights = {name: weight for name, (_, weight) in terms.items()}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mammoseg_lib.losses.base import check_share
 from mammoseg_lib.losses.composite import Phases, WeightedSum
 from mammoseg_lib.losses.overlap import Dice, FocalTversky, Jaccard
-from mammoseg_lib.losses.pixel import BCE, WeightedBCE, check_share
+from mammoseg_lib.losses.pixel import BCE, WeightedBCE
 
 
 def dice_bce(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mammoseg_lib.losses.base import check_choice, check_positive
-from mammoseg_lib.losses.pixel import Count, PixelLoss, Pixels, Sums, check_share
+from mammoseg_lib.losses.base import check_choice, check_positive, check_share
+from mammoseg_lib.losses.pixel import Count, PixelLoss, Pixels, Sums
 
 JACCARD_PER = ("image", "pixel")
 

@@ -97,8 +97,6 @@ def _build_phases(phases: Sequence[Mapping[str, object]]) -> Phases:
 def _weight(name: str, weight: object) -> float | Linear:
     if isinstance(weight, Mapping):
         check_options(f"the weight of {name!r}", Linear, weight)
-        if absent := [key for key in ("start", "end") if key not in weight]:
-            raise ValueError(f"the weight of {name!r} lacks {_listed(absent)}")
         return Linear(**weight)
     if not isinstance(weight, int | float):
         raise ValueError(f"the weight of {name!r} must be a number, not {weight!r}")

@@ -97,6 +97,9 @@ class SpatialMatching(Loss):
     [0, 2) for Dice and Tversky with the default switches. An empty target leaves nothing to lay a grid by,
     and gives L_I alone (our reading). A full target is one cell, the image.
 
+    `torch.compile` breaks the graph where the sizes of the cells are read (`grid.Layout`): they decide the
+    shapes of everything after.
+
     Shapes: logits `[b 1 h w]`, target `[b 1 h w]` of zeros and ones, result `[b]`. Source: 000.
 
     Args:

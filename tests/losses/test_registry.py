@@ -107,3 +107,16 @@ def test_a_sum_hands_every_term_its_own_cached_features():
 def test_mistakes_are_told_what_is_valid(name, options, says):
     with pytest.raises(ValueError, match=says):
         build_loss(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("weighted_bce", r"loss 'weighted_bce' needs 'positive_weight'"),
+        ({"bce": {"weight": {"start": 1}}}, r"the weight of 'bce' needs 'end'"),
+        ({"bce": {"weight": {"start": 1, "stop": 0}}}, r"the weight of 'bce' has no option 'stop'"),
+    ],
+)
+def test_what_has_no_default_is_asked_for(name, says):
+    with pytest.raises(ValueError, match=says):
+        build_loss(name)
