@@ -138,7 +138,7 @@ def check_share(option: str, value: float | int) -> float:
 
 
 def check_options(what: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
-    """Raises a ValueError that names the options, if one is given that `factory` does not take or one lacks."""
+    """Raises a ValueError if an option is given that `factory` does not take, or one is not that it needs."""
     parameters = inspect.signature(factory).parameters.values()
     parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     valid = [p.name for p in parameters]

@@ -37,8 +37,8 @@ class RMI(Loss):
     M is what is left of the target's neighborhoods after a linear regression on those of the prediction.
     001 prints the mutual information, which is to be maximized; its negative is bounded from above by the
     entropy of what is left, which is what the source of the loss minimizes, and what is returned here. It
-    takes p = sigmoid + 1e-6, and so do we; its 1e-8 inside the logarithm of the Cholesky factor, which adds
-    at most 5e-7, is left out.
+    adds 1e-6 to the sigmoid, which the means take out again (but for the half-empty windows at a padded
+    border), and 1e-8 inside the logarithm of the Cholesky factor, which adds at most 5e-7: both are left out.
 
     Range about [1/2 ln alpha, inf), in nats for each coordinate. A perfect prediction of a mass gives
     1/2 ln(2 alpha), -3.454. An empty or a full target leaves nothing to explain: 1/2 ln alpha, -3.8005, and
@@ -105,7 +105,7 @@ class RMI(Loss):
         x = full_precision(logits)
         # The sigmoid is monotone: the maximum may come first, which leaves it a ninth of the pixels.
         pooled = self._pool(x.squeeze(1)) if self.pooling == "max3" else x.squeeze(1)
-        probs = pooled.sigmoid() + 1e-6
+        probs = pooled.sigmoid()
         if self.pooling.startswith("avg"):
             probs = self._pool(probs)
         target = features.get("pooled", batch.target.squeeze(1))

@@ -10,18 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mammoseg_lib.losses.base import check_choice
+from mammoseg_lib.models.base import check_sides, conv_block
+
 UPSAMPLING = ("bilinear", "transposed")
 LEVELS = 5
 REDUCTION = 16  # bottleneck of the channel attention
-
-
-def _conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3x3 convolution (with bias), batch normalization, ReLU; the size stays."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 class ResidualBlock(nn.Module):
@@ -32,9 +26,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.enter = _conv(in_channels, out_channels)
+        self.enter = conv_block(in_channels, out_channels, bias=True)
         self.residual = nn.Sequential(
-            _conv(out_channels, out_channels),
+            conv_block(out_channels, out_channels, bias=True),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
             nn.BatchNorm2d(out_channels),
         )
@@ -83,14 +77,16 @@ class AttentionUpsampling(nn.Module):
         deep = 2 * channels
         if upsampling == "bilinear":
             up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-            self.up = nn.Sequential(up, _conv(deep, channels))
+            self.up = nn.Sequential(up, conv_block(deep, channels, bias=True))
         else:
             up = nn.ConvTranspose2d(deep, channels, 2, stride=2)
             self.up = nn.Sequential(up, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
-        self.dense_up = nn.Sequential(_conv(deep, 4 * channels), nn.PixelShuffle(2))
-        self.fuse = _conv(channels, channels)
+        self.dense_up = nn.Sequential(conv_block(deep, 4 * channels, bias=True), nn.PixelShuffle(2))
+        self.fuse = conv_block(channels, channels, bias=True)
         self.attention = ChannelAttention(deep)
-        self.out = nn.Sequential(_conv(deep, channels), _conv(channels, channels))
+        self.out = nn.Sequential(
+            conv_block(deep, channels, bias=True), conv_block(channels, channels, bias=True)
+        )
 
     def forward(
         self, skip: Float[Tensor, "b c h w"], deep: Float[Tensor, "b d h/2 w/2"]
@@ -124,8 +120,7 @@ class AUNet(nn.Module):
         classes: int = 1,
     ):
         super().__init__()
-        if upsampling not in UPSAMPLING:
-            raise ValueError(f"upsampling={upsampling!r} is not one of {', '.join(map(repr, UPSAMPLING))}")
+        check_choice("upsampling", upsampling, UPSAMPLING)
         if base_width < REDUCTION // 2:
             raise ValueError(
                 f"base_width={base_width} leaves the channel attention without channels: at least 8"
@@ -144,9 +139,7 @@ class AUNet(nn.Module):
         Raises:
             ValueError: A side of the image is not divisible by 16.
         """
-        height, width = image.shape[-2:]
-        if height % 2 ** (LEVELS - 1) or width % 2 ** (LEVELS - 1):
-            raise ValueError(f"AU-Net halves the image four times: {height} x {width} is not divisible by 16")
+        check_sides("AU-Net", image, 2 ** (LEVELS - 1))
         skips = [self.encoder[0](image)]
         for block in self.encoder[1:]:
             skips.append(block(self.pool(skips[-1])))

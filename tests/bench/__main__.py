@@ -1,6 +1,6 @@
 """`make bench`: every ratio that has a bound, as one table.
 
-`python -m tests.bench losses metrics` runs only the sections named.
+`python -m tests.bench region metrics` runs only the sections named.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SECTIONS = ("losses", "pixel", "region", "boundary", "metrics", "models", "training", "data")
+SECTIONS = ("spatial_matching", "pixel", "region", "boundary", "metrics", "models", "training", "data")
 
 
 def main(names: list[str]) -> int:

@@ -5,26 +5,20 @@ On one thread, as a step takes about 1 ms and a second thread is mostly waited f
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from mammoseg_lib.losses import BCE, Batch, Boundary
-from tests.bench.timing import Row, paired, seconds
+from tests.bench.timing import Row, devices, loss_step, one_thread, paired, peak_mib, seconds
 
 SIDE = 256
 DIAMETERS = (16, 24, 32, 48, 64, 80, 96, 128)
 
 
 def rows() -> list[Row]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [_against_cross_entropy(d) for d in ("cpu", "cuda") if d == "cpu" or torch.cuda.is_available()]
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        return [_against_cross_entropy(device) for device in devices()]
 
 
 def _against_cross_entropy(device: str) -> Row:
@@ -36,10 +30,10 @@ def _against_cross_entropy(device: str) -> Row:
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
     logits = (6 * target.roll(5, 2) - 4 + noise).to(device).requires_grad_()
 
-    boundary = _step(lambda x: loss(x, batch).mean(), logits)
+    boundary = loss_step(lambda x: loss(x, batch), logits)
     others = {
-        "our BCE": _step(lambda x: BCE()(x, batch).mean(), logits),
-        "torch's": _step(lambda x: F.binary_cross_entropy_with_logits(x, batch.target), logits),
+        "our BCE": loss_step(lambda x: BCE()(x, batch), logits),
+        "torch's": loss_step(lambda x: F.binary_cross_entropy_with_logits(x, batch.target), logits),
     }
     times = {name: paired(boundary, other, rounds=301, calls=1) for name, other in others.items()}
     ratios = {name: ours / theirs for name, (ours, theirs) in times.items()}
@@ -49,7 +43,7 @@ def _against_cross_entropy(device: str) -> Row:
         once = seconds(lambda: [loss.target_features(mask) for mask in masks], calls=5)
         detail += f"; maps of 8 masks: {once * 1e3:.0f} ms, once"
     else:
-        peaks = [_peak_memory(step) / 2**20 for step in (boundary, *others.values())]
+        peaks = [peak_mib(step) for step in (boundary, *others.values())]
         detail += "; peak memory {:.0f}, {:.0f} and {:.0f} MiB".format(*peaks)
     what = f"boundary loss over the faster cross entropy, 8x1x256x256, {device}"
     return Row(what, max(ratios.values()), 1.0, True, detail)
@@ -59,20 +53,3 @@ def _masks() -> np.ndarray:
     """A disc in each image."""
     y, x = np.indices((SIDE, SIDE)) - SIDE / 2
     return np.stack([y**2 + x**2 < (d / 2) ** 2 for d in DIAMETERS])
-
-
-def _step(value: Callable[[torch.Tensor], torch.Tensor], logits: torch.Tensor) -> Callable[[], None]:
-    def step() -> None:
-        logits.grad = None
-        value(logits).backward()
-        if logits.is_cuda:
-            torch.cuda.synchronize()
-
-    return step
-
-
-def _peak_memory(step: Callable[[], None]) -> int:
-    """Bytes allocated at most, with what the inputs hold."""
-    torch.cuda.reset_peak_memory_stats()
-    step()
-    return torch.cuda.max_memory_allocated()

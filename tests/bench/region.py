@@ -15,40 +15,35 @@ from pytorch_msssim import ssim
 from torch import Tensor
 
 from mammoseg_lib.losses import RMI, SSIM, Batch, Loss
-from tests.bench.timing import Row, paired
+from tests.bench.timing import Row, devices, loss_step, one_thread, paired, peak_mib
 
 SIDE, RADIUS, ALPHA = 256, 3, 5e-4
 POOLINGS = ("avg4", "avg2", "max3", "none")
 
 
 def rows() -> list[Row]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    with one_thread():
         result = []
-        for device in devices:
+        for device in devices():
             for pooling in POOLINGS:
                 published = _published_rmi(pooling)
                 what = f"RMI: published over ours, {pooling}"
                 result.append(_row(what, RMI(pooling=pooling), published, 2.0, device))
             result.append(_row("SSIM: pytorch-msssim over ours", SSIM(), _msssim, 1.0, device))
         return result
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _row(what: str, loss: Loss, other: Callable, bound: float, device: str) -> Row:
     logits, batch = _batch(loss, device)
-    ours, theirs = (_step(each, logits, batch) for each in (loss, other))
+    ours = loss_step(lambda x: loss(x, batch), logits)
+    theirs = loss_step(lambda x: other(x, batch), logits)
     value, gradient = ours(), logits.grad
     torch.testing.assert_close(value, theirs(), rtol=0, atol=1e-6)  # it is the same loss
     torch.testing.assert_close(gradient, logits.grad, rtol=1e-4, atol=1e-5 * float(gradient.abs().max()))
     fast, slow = paired(ours, theirs, rounds=31, calls=1)
     detail = f"{fast * 1e3:.1f} ms, {slow * 1e3:.1f} ms"
     if device == "cuda":
-        peaks = [_peak_memory(step) / 2**20 for step in (ours, theirs)]
-        detail += "; peak memory {:.0f} and {:.0f} MiB".format(*peaks)
+        detail += f"; peak memory {peak_mib(ours):.0f} and {peak_mib(theirs):.0f} MiB"
     return Row(f"{what}, 8x1x{SIDE}x{SIDE}, {device}", slow / fast, bound, False, detail)
 
 
@@ -62,26 +57,6 @@ def _batch(loss: Loss, device: str) -> tuple[Tensor, Batch]:
     stacked = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
     batch = Batch(torch.from_numpy(masks).float()[:, None], stacked)
     return logits[:, None].to(device).requires_grad_(), batch.to(device)
-
-
-def _step(loss: Callable[[Tensor, Batch], Tensor], logits: Tensor, batch: Batch) -> Callable[[], Tensor]:
-    def step() -> Tensor:
-        logits.grad = None
-        value = loss(logits, batch)
-        value.mean().backward()
-        if logits.is_cuda:
-            torch.cuda.synchronize()
-        return value.detach()
-
-    return step
-
-
-def _peak_memory(step: Callable[[], object]) -> int:
-    """Bytes that a step holds at its peak, above what was held before."""
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    step()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def _published_rmi(pooling: str) -> Callable[[Tensor, Batch], Tensor]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,41 @@ def paired(
     a(), b()
     times = [(seconds(a, calls), seconds(b, calls)) for _ in range(rounds)]
     return statistics.median(t for t, _ in times), statistics.median(t for _, t in times)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For steps of about 1 ms, in which a second thread is mostly waited for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def devices() -> list[str]:
+    """The CPU, and an accelerator where there is one."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def loss_step(value: Callable[[Tensor], Tensor], logits: Tensor) -> Callable[[], Tensor]:
+    """Forward and backward of a loss of the logits, with one value per sample or one in all."""
+
+    def step() -> Tensor:
+        logits.grad = None
+        values = value(logits)
+        values.mean().backward()
+        if logits.is_cuda:
+            torch.cuda.synchronize()
+        return values.detach()
+
+    return step
+
+
+def peak_mib(step: Callable[[], object]) -> float:
+    """What a step on the accelerator holds at its peak, above what was held before."""
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20

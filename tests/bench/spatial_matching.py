@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from mammoseg_lib.losses import Batch, Loss, SpatialMatching
-from tests.bench.timing import Row
+from tests.bench.timing import Row, devices, loss_step, one_thread, paired, peak_mib
 
 CORES = ("bce", "tversky", "dice")
 VARIANTS = ("basic", "scale", "distance", "scale_distance")
@@ -28,27 +28,33 @@ MIXED = ((8, 8), (16, 16), (32, 32), (64, 64), (8, 16), (40, 30), (100, 128), (2
 
 
 def rows() -> list[Row]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [_against_core("8-px cells", EQUAL), _against_core("mixed cells", MIXED), _against_loop()]
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        grids = {"8-px cells": EQUAL, "mixed cells": MIXED}
+        against = [
+            _against_core(name, sizes, device) for device in devices() for name, sizes in grids.items()
+        ]
+        return [*against, _against_loop()]
 
 
-def _against_core(label: str, sizes: tuple[tuple[int, int], ...]) -> Row:
+def _against_core(label: str, sizes: tuple[tuple[int, int], ...], device: str) -> Row:
     """The worst of all 24."""
-    ratios = {}
+    clock = "CPU time" if device == "cpu" else device
+    ratios, peak = {}, 0.0
     for core, variant, aggregation in itertools.product(CORES, VARIANTS, AGGREGATIONS):
         loss = SpatialMatching(core, variant, aggregation)
-        logits, batch = _batch(loss, sizes)
-        ours, theirs = _paired(_step(loss, logits, batch), _step(loss.core, logits, batch))
+        logits, batch = _batch(loss, sizes, device)
+        steps = [loss_step(lambda x, f=f, batch=batch: f(x, batch), logits) for f in (loss, loss.core)]
+        ours, theirs = _paired(*steps) if device == "cpu" else paired(*steps, rounds=31)
         ratios[f"{core} {variant} {aggregation}"] = ours / theirs, ours
+        if device == "cuda":
+            peak = max(peak, peak_mib(steps[0]))
     worst = max(ratios, key=lambda name: ratios[name][0])
     ratio, ours = ratios[worst]
     middle = statistics.median(r for r, _ in ratios.values())
     detail = f"worst of 24: {worst}, {ours * 1e3:.2f} ms; median of 24: {middle:.2f}"
-    return Row(f"SM over its core loss, 8x1x256x256, CPU time, {label}", ratio, 3.0, True, detail)
+    if device == "cuda":
+        detail += f"; largest peak memory {peak:.0f} MiB"
+    return Row(f"SM over its core loss, 8x1x256x256, {clock}, {label}", ratio, 3.0, True, detail)
 
 
 def _against_loop() -> Row:
@@ -56,11 +62,11 @@ def _against_loop() -> Row:
     ratios = {}
     for core in CORES:
         loss = SpatialMatching(core, "scale_distance", "all")
-        logits, batch = _batch(loss, EQUAL)
-        ours = _step(loss, logits, batch)
+        logits, batch = _batch(loss, EQUAL, "cpu")
+        ours = loss_step(lambda x, loss=loss, batch=batch: loss(x, batch), logits)
         fast, _ = _paired(ours, ours)
         gradient = logits.grad.clone()
-        slow = _seconds(_step(lambda x, b, core=core: _loop(core, x, b), logits, batch))
+        slow = _seconds(loss_step(lambda x, core=core, batch=batch: _loop(core, x, batch), logits))
         torch.testing.assert_close(gradient, logits.grad, rtol=1e-3, atol=1e-9)  # it is the same loss
         ratios[core] = slow / fast, slow
     worst = min(ratios, key=lambda core: ratios[core][0])
@@ -81,7 +87,7 @@ def _paired(a: Callable[[], None], b: Callable[[], None], rounds: int = 101) -> 
     return statistics.median(t for t, _ in times), statistics.median(t for _, t in times)
 
 
-def _batch(loss: Loss, sizes: tuple[tuple[int, int], ...]) -> tuple[torch.Tensor, Batch]:
+def _batch(loss: Loss, sizes: tuple[tuple[int, int], ...], device: str) -> tuple[torch.Tensor, Batch]:
     """One box of each size, and a prediction with hits, misses and false alarms."""
     rng = np.random.default_rng(0)
     masks = np.zeros((len(sizes), SIDE, SIDE), dtype=bool)
@@ -92,15 +98,8 @@ def _batch(loss: Loss, sizes: tuple[tuple[int, int], ...]) -> tuple[torch.Tensor
     logits = torch.from_numpy(np.where(np.roll(masks, 5, axis=(1, 2)), 2.0, -4.0) + noise).float()
     features = [loss.target_features(mask) for mask in masks]
     stacked = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
-    return logits[:, None].requires_grad_(), Batch(torch.from_numpy(masks).float()[:, None], stacked)
-
-
-def _step(loss: Callable, logits: torch.Tensor, batch: Batch) -> Callable[[], None]:
-    def step() -> None:
-        logits.grad = None
-        loss(logits, batch).mean().backward()
-
-    return step
+    batch = Batch(torch.from_numpy(masks).float()[:, None], stacked).to(device)
+    return logits[:, None].to(device).requires_grad_(), batch
 
 
 def _loop(core: str, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
