@@ -34,9 +34,10 @@ figures: $(READY)
 	$(BIN)/snakemake --cores $(CORES) --quiet rules --rerun-incomplete --nolock
 
 test: $(READY)
-	$(BIN)/python -m pytest
-	home=$$(mktemp -d); MAMMOSEG_HOME=$$home $(BIN)/python -m pytest --nbval notebooks \
-	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider; status=$$?; rm -rf $$home; exit $$status
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home $(BIN)/python -m pytest --nbval notebooks \
+	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n $(CORES) --dist loadfile; \
+	    status=$$?; rm -rf $$home; exit $$status
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -206,7 +206,7 @@ class SpatialMatching(Loss):
 
     def explain(self, logits: Float[Tensor, "h w"], mask: Bool[np.ndarray, "h w"]) -> GridTerms:
         """Every intermediate quantity of one sample, by the very code that computes the loss."""
-        target = torch.as_tensor(mask, dtype=logits.dtype, device=logits.device)
+        target = torch.tensor(mask, dtype=logits.dtype, device=logits.device)
         terms = self._terms(logits[None, None], Batch(target[None, None]))
         values = {f.name: getattr(terms, f.name) for f in fields(terms)}
         return GridTerms(**{k: None if v is None else v[0] for k, v in values.items()})

@@ -43,8 +43,8 @@ class ResNet34(nn.Module):
             self.add_module(name, layer)
         self.replicates = in_channels == 1 and gray == "replicate"
         if in_channels == 1 and gray == "sum":
-            three, self.conv1 = self.conv1, nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
-            self.conv1.weight = nn.Parameter(three.weight.detach().sum(dim=1, keepdim=True))
+            self.conv1.in_channels = 1
+            self.conv1.weight = nn.Parameter(self.conv1.weight.detach().sum(dim=1, keepdim=True))
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The five feature maps, the largest first."""

@@ -66,37 +66,3 @@ def test_side_that_is_not_divisible_by_16_is_an_error(size):
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         build_model("aunet", **options)
-
-
-def test_memory_layout_does_not_change_the_result():
-    torch.manual_seed(0)
-    model, image = AUNet(base_width=8).eval(), torch.randn(1, 1, 32, 32)
-    expected = model(image)
-    last = model.to(memory_format=torch.channels_last)(image.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(last, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_every_parameter_gets_a_gradient():
-    torch.manual_seed(0)
-    model = AUNet(base_width=8)
-    model(torch.randn(2, 1, 32, 32)).square().mean().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def test_overfits_one_batch():
-    torch.manual_seed(0)
-    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
-    target = ((rows - 12) ** 2 + (columns - 18) ** 2 < 36).float()[None, None]
-    target = target.repeat(2, 1, 1, 1)
-    image = target + 0.3 * torch.randn_like(target)
-    model = AUNet(base_width=8)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    values = []
-    for _ in range(30):
-        value = torch.nn.functional.binary_cross_entropy_with_logits(model(image), target)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        values.append(value.item())
-    assert values[-1] < values[10] < values[0]
-    assert values[-1] < 0.5 * values[0]
