@@ -249,7 +249,7 @@ def _work(
 
     torch.manual_seed(config.seed)
     model, loss = build_model(**config.model), build_loss(**config.loss)
-    loss.fit_targets(SegmentationDataset(prepared, fold.train).masks)
+    loss.fit_targets(prepared.masks[prepared.table["sample_id"].isin(fold.train).to_numpy()])
     train, validation = (SegmentationDataset(prepared, part, loss) for part in (fold.train, fold.validation))
     trainer = Trainer(model, loss, config.training, seed=config.seed, device=device)
     label = f"{config.method} fold {config.fold}"
@@ -265,10 +265,8 @@ def _work(
     for name, table in (("history", history), ("per_image", _per_image(test, probability))):
         with atomic_file(folder / f"{name}.csv") as file:
             table.to_csv(file, index=False)
-    if (
-        state := trainer.loss.state_dict()
-    ):  # what the loss learned, from the training masks or along with the model
-        write_json(folder / "loss.json", {name: value.tolist() for name, value in state.items()})
+    if trainer.best_loss:  # what it learned, from the training masks or along with the network
+        write_json(folder / "loss.json", {name: value.tolist() for name, value in trainer.best_loss.items()})
     # What is kept is the best weights; the state of the optimizer is three times as large.
     with atomic_file(folder / "weights.pt") as file:
         torch.save(trainer.best, file)

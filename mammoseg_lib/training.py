@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 from tqdm import tqdm
 
-from mammoseg_lib.losses import Batch, Loss
+from mammoseg_lib.losses import Batch, Loss, Phases
 from mammoseg_lib.losses.base import known_spacing
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.storage import atomic_file
@@ -36,7 +36,8 @@ class Training:
         decay: That factor.
         weight_decay: L2 penalty of Adam.
         patience: Stop after this many epochs without a better validation value; None never does.
-        monitor: What makes an epoch the best: the highest validation DSC (pooled pixels) or the lowest loss.
+        monitor: What makes an epoch the best: the highest validation DSC (pooled pixels), or the lowest loss
+            among the epochs with the loss of the last one: a loss that changes is not compared with itself.
         amp: Mixed precision, on an accelerator only: a CPU gains nothing from it.
         channels_last: Memory layout with the channels innermost, which convolutions on CPUs prefer.
     """
@@ -104,16 +105,22 @@ class Trainer:
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)
         self.loss, self.settings, self.seed, self.device = loss.to(device), settings, seed, device
-        parameters = [*self.model.parameters(), *self.loss.parameters()]
-        self.optimizer = torch.optim.Adam(
-            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        for phases in (part for part in loss.modules() if isinstance(part, Phases)):
+            if phases.ends[-1] >= settings.epochs:
+                raise ValueError(
+                    f"the last loss begins after epoch {phases.ends[-1]}, but there are {settings.epochs}"
+                )
+        groups = [{"params": list(self.model.parameters()), "weight_decay": settings.weight_decay}]
+        if learned := list(self.loss.parameters()):  # a penalty on these would pull them to their start
+            groups.append({"params": learned, "weight_decay": 0.0})
+        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate)
         self.mixed = settings.amp and device.type == "cuda"
         self.half = torch.bfloat16 if self.mixed and torch.cuda.is_bf16_supported() else torch.float16
         # bfloat16 has the exponent of float32 and needs no scaling.
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.mixed and self.half == torch.float16)
         self.history: list[dict] = []
         self.best: dict[str, Tensor] = {}
+        self.best_loss: dict[str, Tensor] = {}
 
     @property
     def epoch(self) -> int:
@@ -124,6 +131,11 @@ class Trainer:
     def best_epoch(self) -> int:
         """The number, from 1, of the epoch whose weights are kept."""
         scores = [self._score(row) for row in self.history]
+        if self.settings.monitor == "loss":  # which can be compared only while it is the same function
+            stages = [self.loss.stage(i, self.settings.epochs) for i in range(self.epoch)]
+            scores = [
+                s if stage == stages[-1] else -math.inf for s, stage in zip(scores, stages, strict=True)
+            ]
         return 1 + int(np.argmax(scores))
 
     @property
@@ -175,7 +187,10 @@ class Trainer:
             }
         )
         if self.best_epoch == self.epoch:
-            self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+            self.best, self.best_loss = (
+                {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+                for module in (self.model, self.loss)
+            )
         return self.history[-1]
 
     @torch.no_grad()
@@ -205,6 +220,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best": self.best,
+            "best_loss": self.best_loss,
             "history": self.history,
         }
         with atomic_file(path) as partial:
@@ -215,7 +231,7 @@ class Trainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         for name in ("model", "loss", "optimizer", "scaler"):
             getattr(self, name).load_state_dict(state[name])
-        self.best, self.history = state["best"], state["history"]
+        self.best, self.best_loss, self.history = (state[k] for k in ("best", "best_loss", "history"))
 
     def _score(self, row: dict) -> float:
         return row["val_dsc"] if self.settings.monitor == "dsc" else -row["val_loss"]

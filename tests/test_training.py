@@ -164,3 +164,114 @@ def test_channels_last_changes_the_layout_not_the_result(parts):
     a, b = fit(plain, *parts), fit(last, *parts)
     np.testing.assert_allclose(a["train_loss"], b["train_loss"], rtol=1e-4)
     assert last.model.layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+# Losses that change, learn, or know about millimeters ---------------------------------------------------
+
+PHASES = {"name": "bce_jaccard_then_focal_tversky", "combination_epochs": 3}
+REBALANCE = {"name": "boundary_strategy", "strategy": "rebalance"}
+LEARNED = {"name": "asp", "grouping": "learned"}
+
+
+def _changing(prepared, config, **settings):
+    ids = prepared.table["sample_id"].tolist()
+    loss = build_loss(**config)
+    loss.fit_targets(np.arange(SIZE * SIZE).reshape(SIZE, SIZE) < np.arange(5, 60, 5)[:, None, None])
+    torch.manual_seed(0)
+    trainer = Trainer(
+        TinyNet(),
+        loss,
+        Training(**{"epochs": 6, "batch_size": 3, "learning_rate": 0.01, **settings}),
+        seed=0,
+        device=CPU,
+    )
+    return trainer, (
+        SegmentationDataset(prepared, tuple(ids[:8]), loss),
+        SegmentationDataset(prepared, tuple(ids[8:]), loss),
+    )
+
+
+def test_the_loss_is_told_the_epoch(prepared):
+    trainer, parts = _changing(prepared, REBALANCE)
+    seen = []
+    for epoch in range(6):
+        trainer.run_epoch(*parts)
+        seen.append(trainer.loss.weights_at(trainer.loss.epoch, trainer.loss.epochs)["boundary"])
+        assert (trainer.loss.epoch, trainer.loss.terms["boundary"].epoch) == (epoch, epoch)
+    assert seen == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def test_the_validation_loss_is_that_of_the_phase(prepared):
+    trainer, parts = _changing(prepared, PHASES)
+    for epoch in range(6):
+        row = trainer.run_epoch(*parts)
+        alone = build_loss("bce_jaccard" if epoch < 3 else "focal_tversky")
+        want = torch.cat([alone(logits, batch) for logits, batch in trainer._logits(parts[1])]).mean()
+        assert row["val_loss"] == pytest.approx(float(want.detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize("config", [PHASES, REBALANCE, LEARNED], ids=lambda config: config["name"])
+@pytest.mark.parametrize("stop", [2, 4])
+def test_a_changing_loss_goes_on_where_it_stopped(prepared, config, stop, tmp_path):
+    whole, parts = _changing(prepared, config)
+    history = fit(whole, *parts)
+    first, parts = _changing(prepared, config)
+    for _ in range(stop):
+        first.run_epoch(*parts)
+    first.save(tmp_path / "checkpoint.pt")
+    second, parts = _changing(prepared, config)
+    resumed = fit(second, *parts, checkpoint=tmp_path / "checkpoint.pt")
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), resumed.drop(columns="seconds"))
+    for name in ("best", "best_loss"):
+        ours, theirs = getattr(whole, name), getattr(second, name)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_the_best_epoch_by_loss_is_one_of_the_last_phase(prepared):
+    trainer, _ = _changing(prepared, PHASES, monitor="loss")
+    for epoch, loss in enumerate([0.3, 0.1, 0.2, 0.9, 0.7, 0.8]):
+        trainer.history.append({"epoch": epoch + 1, "val_loss": loss, "val_dsc": 0.0})
+        assert trainer.best_epoch == [1, 2, 2, 4, 5, 5][epoch]
+    changing, _ = _changing(prepared, REBALANCE, monitor="loss")
+    for epoch in range(3):
+        changing.history.append({"epoch": epoch + 1, "val_loss": 0.1 * epoch, "val_dsc": 0.0})
+        assert changing.best_epoch == epoch + 1
+
+
+def test_a_last_phase_that_would_never_begin_is_an_error(prepared):
+    with pytest.raises(ValueError, match="the last loss begins after epoch 3, but there are 3"):
+        _changing(prepared, PHASES, epochs=3)
+
+
+def test_what_the_loss_learned_is_kept_from_the_best_epoch(prepared):
+    trainer, parts = _changing(prepared, LEARNED, learning_rate=0.05, epochs=8)
+    slopes = []
+    for _ in range(8):
+        trainer.run_epoch(*parts)
+        slopes.append(trainer.loss.slopes.detach().clone())
+    assert trainer.best_epoch < 8
+    assert torch.equal(trainer.best_loss["slopes"], slopes[trainer.best_epoch - 1])
+    assert not torch.equal(trainer.best_loss["slopes"], slopes[-1])
+
+
+def test_weight_decay_leaves_the_loss_alone(prepared):
+    trainer, _ = _changing(prepared, LEARNED, weight_decay=0.5)
+    assert [group["weight_decay"] for group in trainer.optimizer.param_groups] == [0.5, 0.0]
+    assert trainer.optimizer.param_groups[1]["params"] == list(trainer.loss.parameters())
+
+
+def test_the_spacing_reaches_the_loss(prepared):
+    """The spacing of the fixture is .5 mm: a map in mm is half of one in pixels, cached or computed."""
+    ids = tuple(prepared.table["sample_id"])
+    values = {}
+    for unit in ("pixel", "mm"):
+        loss = build_loss("boundary", unit=unit)
+        cached, plain = (SegmentationDataset(prepared, ids, kept) for kept in (loss, None))
+        logits = torch.randn(len(ids), 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+        for dataset in (cached, plain):
+            _, batch = dataset[list(range(len(ids)))]
+            values[unit, dataset is cached] = loss(logits, batch.to(CPU))
+    for kept in (True, False):
+        torch.testing.assert_close(values["mm", kept], values["pixel", kept] / 2)
+    torch.testing.assert_close(values["mm", True], values["mm", False])

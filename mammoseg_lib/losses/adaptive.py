@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import Batch, check_choice
+from mammoseg_lib.losses.base import Batch, check_choice, full_precision
 from mammoseg_lib.losses.composite import Composite
 from mammoseg_lib.losses.hybrids import dice_bce
 from mammoseg_lib.losses.overlap import Dice
@@ -178,7 +178,8 @@ class ASPReconstruction(Composite):
                 )
             pair = [_weights("dice_weights", dice_weights, n), _weights("bce_weights", bce_weights, n)]
             self.register_buffer("group_weights", torch.stack(pair, dim=1), persistent=False)
-            self.register_buffer("edges", torch.full((n - 1,), torch.nan))
+            # float64, as a quantile may be the ratio of a training mask to the last bit.
+            self.register_buffer("edges", torch.full((n - 1,), torch.nan, dtype=torch.float64))
         self.register_load_state_dict_post_hook(_after_load)
 
     def fit_targets(self, masks: Bool[np.ndarray, "n h w"]) -> None:
@@ -194,13 +195,16 @@ class ASPReconstruction(Composite):
             n = len(self.group_weights)
             if (sizes := len(np.unique(ratios))) < n:
                 raise ValueError(f"{n} groups need as many sizes of mass; the training masks have {sizes}")
-            self.edges.copy_(torch.from_numpy(_edges(self.grouping, ratios, n)))
+            edges = _edges(self.grouping, ratios, n)
+            if (np.diff(edges) <= 0).any():
+                raise ValueError(f"too many training masks are of one size to form {n} groups")
+            self.edges.copy_(torch.from_numpy(edges))
         self.fitted = True
 
     def groups(self, ratios: Float[Tensor, " b"]) -> Tensor:
         """The group, from 0, of each mass ratio."""
         self._check_fitted()
-        return torch.bucketize(ratios, self.edges.to(ratios.dtype), right=True)
+        return torch.bucketize(ratios.double(), self.edges, right=True)
 
     def weights(self, ratios: Float[Tensor, " b"], pixels: int) -> Float[Tensor, "b 2"]:
         """w_D and w_B of samples with the given mass ratios in images of so many pixels."""
@@ -212,8 +216,10 @@ class ASPReconstruction(Composite):
 
     def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
         """The loss, one value per sample."""
-        ratios = batch.target.mean((1, 2, 3))
-        dice_weight, bce_weight = self.weights(ratios, batch.target[0].numel()).unbind(dim=1)
+        pixels = batch.target[0].numel()
+        ratios = batch.target.sum((1, 2, 3)).double() / pixels
+        weights = self.weights(ratios, pixels).to(full_precision(logits).dtype)
+        dice_weight, bce_weight = weights.unbind(dim=1)
         return dice_weight * self.term("dice", logits, batch) + bce_weight * self.term("bce", logits, batch)
 
     def _check_fitted(self) -> None:

@@ -85,6 +85,10 @@ class Loss(nn.Module):
             if isinstance(module, Loss):
                 module.epoch, module.epochs = epoch, epochs
 
+    def stage(self, epoch: int, epochs: int) -> tuple:
+        """Equal for two epochs in which the loss is the same function, so that its values can be compared."""
+        return ()
+
     def forward(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, " b"]:
         """One loss value per sample."""
         raise NotImplementedError
@@ -123,11 +127,22 @@ def check_choice(option: str, value: object, valid: Sequence[object]) -> None:
         raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, valid))}")
 
 
-def check_positive(option: str, value: float | int) -> float:
+def check_positive(option: str, value: object) -> float:
     """The value as a float; a ValueError unless it is positive and finite."""
-    if not 0 < value < float("inf"):
+    if not _is_number(value) or not 0 < value < float("inf"):
         raise ValueError(f"{option} must be positive and finite, not {value!r}")
     return float(value)
+
+
+def check_weight(option: str, value: object) -> float:
+    """The value as a float; a ValueError unless it is finite and not negative."""
+    if not _is_number(value) or not 0 <= value < float("inf"):
+        raise ValueError(f"{option} must be a finite number from 0, not {value!r}")
+    return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_share(option: str, value: float | int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import Batch, Features, Loss
+from mammoseg_lib.losses.base import Batch, Features, Loss, check_weight
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Linear:
     start: float | int
     end: float | int
     reach_end: bool = True
+
+    def __post_init__(self):
+        check_weight("start", self.start)
+        check_weight("end", self.end)
 
     def at(self, epoch: int, epochs: int) -> float:
         """The weight in epoch `epoch`, from 0, of `epochs`."""
@@ -49,6 +53,10 @@ class Composite(Loss):
             for name, term in self.terms.items()
             for key, value in term.target_features(mask, spacing_mm).items()
         }
+
+    def stage(self, epoch: int, epochs: int) -> tuple:
+        """That of every term."""
+        return tuple(term.stage(epoch, epochs) for term in self.terms.values())
 
     def fit_targets(self, masks: Bool[np.ndarray, "n h w"]) -> None:
         """Pass the training masks on to every term."""
@@ -74,14 +82,21 @@ class WeightedSum(Composite):
 
     def __init__(self, terms: Mapping[str, tuple[Loss, float | int | Linear]]):
         super().__init__({name: loss for name, (loss, _) in terms.items()})
-        self.weights = {name: weight for name, (_, weight) in terms.items()}
+        self.weights = {
+            name: weight if isinstance(weight, Linear) else check_weight(f"the weight of {name!r}", weight)
+            for name, (_, weight) in terms.items()
+        }
 
     def weights_at(self, epoch: int, epochs: int) -> dict[str, float]:
         """The weight of every term in an epoch."""
         return {
-            name: weight.at(epoch, epochs) if isinstance(weight, Linear) else float(weight)
+            name: weight.at(epoch, epochs) if isinstance(weight, Linear) else weight
             for name, weight in self.weights.items()
         }
+
+    def stage(self, epoch: int, epochs: int) -> tuple:
+        """The weights, and the stage of every term."""
+        return *self.weights_at(epoch, epochs).values(), *super().stage(epoch, epochs)
 
     def forward(self, logits: Float[Tensor, "b c h w"], batch: Batch) -> Float[Tensor, " b"]:
         """The weighted sum, one value per sample."""
@@ -106,6 +121,11 @@ class Phases(Composite):
     def phase(self, epoch: int) -> int:
         """The number, from 0, of the loss whose turn it is in an epoch."""
         return sum(epoch >= end for end in self.ends)
+
+    def stage(self, epoch: int, epochs: int) -> tuple:
+        """The number of the phase, and the stage of its loss."""
+        phase = self.phase(epoch)
+        return phase, self.terms[str(phase)].stage(epoch, epochs)
 
     def forward(self, logits: Float[Tensor, "b c h w"], batch: Batch) -> Float[Tensor, " b"]:
         """The loss of the phase that the epoch lies in, one value per sample."""

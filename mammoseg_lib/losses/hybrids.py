@@ -21,7 +21,7 @@ def dice_bce(
     [0, inf).
     """
     dice = Dice(dice_factor=dice_factor, smooth=smooth)
-    return WeightedSum({"dice": (dice, float(dice_weight)), "bce": (BCE(), float(bce_weight))})
+    return WeightedSum({"dice": (dice, dice_weight), "bce": (BCE(), bce_weight)})
 
 
 def bce_jaccard(

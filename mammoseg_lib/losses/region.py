@@ -78,8 +78,8 @@ class RMI(Loss):
     ):
         super().__init__()
         check_choice("pooling", pooling, tuple(POOLINGS))
-        if radius < 1:
-            raise ValueError(f"radius must be at least 1, not {radius!r}")
+        if not isinstance(radius, int) or radius < 1:
+            raise ValueError(f"radius must be a whole number from 1, not {radius!r}")
         if not 0 <= bce_weight <= 1:
             raise ValueError(f"bce_weight must lie between 0 and 1, not {bce_weight!r}")
         self.pooling, self.radius, self.bce_weight = pooling, radius, float(bce_weight)
@@ -212,4 +212,4 @@ def hybrid_region(
             its own half of BCE (`RMI(bce_weight=0.5)`). 001 does not say; False is our reading.
     """
     rmi = RMI(pooling=pooling, bce_weight=0.5 if rmi_include_bce else 0.0)
-    return WeightedSum({"rmi": (rmi, float(rmi_weight)), "ssim": (SSIM(), float(ssim_weight))})
+    return WeightedSum({"rmi": (rmi, rmi_weight), "ssim": (SSIM(), ssim_weight)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from mammoseg_lib.losses.adaptive import ASPReconstruction, DensityASP
-from mammoseg_lib.losses.base import Loss, check_options
+from mammoseg_lib.losses.base import Loss, check_options, check_weight
 from mammoseg_lib.losses.boundary import Boundary, boundary_strategy
 from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
 from mammoseg_lib.losses.hybrids import bce_jaccard, combo, dice_bce, two_phase
@@ -98,9 +98,7 @@ def _weight(name: str, weight: object) -> float | Linear:
     if isinstance(weight, Mapping):
         check_options(f"the weight of {name!r}", Linear, weight)
         return Linear(**weight)
-    if not isinstance(weight, int | float):
-        raise ValueError(f"the weight of {name!r} must be a number, not {weight!r}")
-    return float(weight)
+    return check_weight(f"the weight of {name!r}", weight)
 
 
 def _listed(names: object) -> str:

@@ -98,16 +98,15 @@ def load_start(model: nn.Module, weights: str = "none", weights_file: str | Path
     Raises:
         WeightsError: The file is missing, damaged, or does not fit; never a random start in its place.
     """
-    start = start_of(weights, weights_file)
-    path = _find(weights, weights_file)
-    if weights in PUBLISHED:
-        published = PUBLISHED[weights]
-        encoder = getattr(model, "encoder", None)
-        if getattr(encoder, "published", None) != weights:
-            raise WeightsError(
-                f"weights={weights!r} are those of a {published.encoder} encoder, which this network has "
-                "not; a random start in their place would be another experiment"
-            )
+    published = PUBLISHED.get(weights)
+    encoder = getattr(model, "encoder", None)
+    if published and getattr(encoder, "published", None) != weights:
+        raise WeightsError(
+            f"weights={weights!r} are those of a {published.encoder} encoder, which this network does not "
+            "have; a random start in their place would be another experiment"
+        )
+    start, path = start_of(weights, weights_file), _find(weights, weights_file)
+    if published:
         _fit(encoder, _encoder_state(read_state(path), published, encoder), str(path))
     elif path is not None:
         _fit(model, read_state(path), str(path))

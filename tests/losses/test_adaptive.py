@@ -147,6 +147,17 @@ def test_quantiles_hold_equally_many_training_masks():
     assert groups.tolist() == sorted(groups.tolist())
 
 
+def test_a_mask_at_an_edge_is_in_the_upper_group_whatever_the_precision():
+    areas = [10, 21, 33, 47, 59, 71, 83, 97, 109]  # the quartiles are areas of the list
+    masks = masks_of(areas)
+    loss = ASPReconstruction("quantile", **FOUR)
+    loss.fit_targets(masks)
+    for dtype in (torch.float32, torch.float64):
+        target = torch.from_numpy(masks).to(dtype)[:, None]
+        got = loss.groups(target.sum((1, 2, 3)).double() / SIDE**2)
+        assert got.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 3]
+
+
 def test_clusters_are_those_of_the_smallest_sum_of_squares():
     areas = [10, 11, 12, 100, 105, 300, 310, 320, 600]
     loss = ASPReconstruction("cluster", **FOUR)
@@ -270,5 +281,7 @@ def test_wrong_options_of_asp(options, says):
 def test_too_few_sizes_of_mass():
     with pytest.raises(ValueError, match="4 groups need as many sizes of mass; the training masks have 2"):
         ASPReconstruction("cluster", **FOUR).fit_targets(masks_of([10, 10, 20, 20, 20]))
+    with pytest.raises(ValueError, match="too many training masks are of one size to form 4 groups"):
+        ASPReconstruction("quantile", **FOUR).fit_targets(masks_of([10, 10, 10, 10, 10, 20, 30, 40]))
     with pytest.raises(ValueError, match="all of one size"):
         ASPReconstruction("learned").fit_targets(masks_of([10, 10]))

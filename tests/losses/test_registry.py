@@ -101,7 +101,7 @@ def test_a_sum_hands_every_term_its_own_cached_features():
         ({"dice": {"weight": 1, "beta": 2}}, {}, r"loss 'dice' has no option 'beta'"),
         ({"dice": 1}, {"smooth": 1}, r"give 'smooth' to one of the losses"),
         ({}, {}, r"a sum needs at least one of 'bce'"),
-        ({"dice": "one"}, {}, r"the weight of 'dice' must be a number, not 'one'"),
+        ({"dice": "one"}, {}, r"the weight of 'dice' must be a finite number from 0, not 'one'"),
     ],
 )
 def test_mistakes_are_told_what_is_valid(name, options, says):
@@ -120,3 +120,18 @@ def test_mistakes_are_told_what_is_valid(name, options, says):
 def test_what_has_no_default_is_asked_for(name, says):
     with pytest.raises(ValueError, match=says):
         build_loss(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ({"dice": float("nan")}, {}, "the weight of 'dice' must be a finite number from 0, not nan"),
+        ({"dice": -1}, {}, "the weight of 'dice' must be a finite number from 0, not -1"),
+        ({"dice": True}, {}, "the weight of 'dice' must be a finite number from 0, not True"),
+        ({"dice": {"weight": {"start": -1, "end": 1}}}, {}, "start must be a finite number from 0, not -1"),
+        ("dice_bce", {"dice_weight": -3}, "the weight of 'dice' must be a finite number from 0, not -3"),
+    ],
+)
+def test_weights_are_numbers_from_0(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        build_loss(name, **options)
