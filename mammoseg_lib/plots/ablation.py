@@ -35,7 +35,6 @@ def ablation_figure(runs: pd.DataFrame, summary: pd.DataFrame, by: str, title: s
     _interval(axes[0], summary, ("mean", "low", "high"), PREDICTION)
     axes[0].set(
         xlabel="DSC in %, pooled over the test pixels",
-        xlim=(0, 100),
         title=f"{summary['runs'].max()} runs each",
         yticks=list(position.values()),
         yticklabels=list(position),
@@ -116,9 +115,9 @@ def published_by_core(published: pd.DataFrame) -> Figure:
     figure, ax = plt.subplots(figsize=(6.4, 3.4))
     sns.pointplot(
         published, x="core", y="published DSC in %", hue="setting", errorbar=None, ax=ax,
-        palette="colorblind", markersize=4, linewidth=1,
+        palette="Dark2", markersize=4, linewidth=1,
     )  # fmt: skip
-    ax.set(xlabel="core loss", title="published, one training each")
+    ax.set(xlabel="core loss", title="published, one value each, no spread")
     sns.move_legend(ax, "center left", bbox_to_anchor=(1.02, 0.5), title=None)
     return figure
 
@@ -157,7 +156,7 @@ def density_weights(weights: pd.DataFrame, counts: pd.Series) -> Figure:
         weights.items(), styles, sns.color_palette("colorblind"), strict=False
     ):
         ax.plot(column.index, column, style, color=color, label=name)
-    ax.set(xlabel="ACR density", ylabel="weight of the region-level term", ylim=(-0.05, 1.3))
+    ax.set(xlabel="ACR density", ylabel="weight of the region-level term", ylim=(0, 1.3))
     ax.set_xticks(list(weights.index))
     ax.legend(loc="upper left", ncols=2)
     return figure

@@ -49,6 +49,7 @@ def gradient_atlas(
             outline(ax, truth, INK, 0.5)
             ax.set_xlabel(f"{values.loc[loss, name]:.3g}", fontsize=7, labelpad=1)
         row[0].set_ylabel(loss, rotation=0, ha="right", va="center", fontsize=8)
+    figure.suptitle("green: the loss wants more mass here; purple: less", fontsize=8, color=INK)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         for spine in ax.spines.values():
@@ -64,7 +65,7 @@ def ranking_heatmap(shares: pd.DataFrame) -> Figure:
     """
     figure, ax = plt.subplots(figsize=(0.95 * shares.shape[1] + 2.6, 0.27 * len(shares) + 1.1))
     sns.heatmap(
-        shares, ax=ax, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=130, cbar=False, linewidths=0.5,
+        shares, ax=ax, annot=True, fmt=".1f", cmap="Blues", vmin=0, vmax=130, cbar=False, linewidths=0.5,
         annot_kws={"size": 8},
     )  # fmt: skip
     ax.set(xlabel="", ylabel="")
