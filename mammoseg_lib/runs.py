@@ -19,7 +19,7 @@ from filelock import FileLock
 from mammoseg_lib import metrics, paths
 from mammoseg_lib.datasets import open_source
 from mammoseg_lib.losses import build_loss
-from mammoseg_lib.models import build_model
+from mammoseg_lib.models import build_model, start_of
 from mammoseg_lib.papers import Paper, load_paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
 from mammoseg_lib.provenance import environment
@@ -230,7 +230,11 @@ def _variant(config: dict) -> str:
 
 
 def _folder(config: RunConfig, prepared: PreparedSet) -> Path:
-    return paths.runs() / digest({"version": VERSION, "config": asdict(config), "data": prepared.key})
+    key = {"version": VERSION, "config": asdict(config), "data": prepared.key}
+    if config.model.get("weights", "none") != "none":  # by the file's content: its path differs by machine
+        model = key["config"]["model"]
+        key["start"] = start_of(model.pop("weights"), model.pop("weights_file", None))
+    return paths.runs() / digest(key)
 
 
 def _work(
@@ -249,6 +253,7 @@ def _work(
 
     torch.manual_seed(config.seed)
     model, loss = build_model(**config.model), build_loss(**config.loss)
+    write_json(folder / "start.json", model.start)
     loss.fit_targets(prepared.masks[prepared.table["sample_id"].isin(fold.train).to_numpy()])
     train, validation = (SegmentationDataset(prepared, part, loss) for part in (fold.train, fold.validation))
     trainer = Trainer(model, loss, config.training, seed=config.seed, device=device)

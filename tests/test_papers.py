@@ -144,7 +144,7 @@ def test_methods_that_are_not_available_say_why(paper):
     for method in missing:
         assert method.published
         with pytest.raises(
-            PaperError, match=f"'{method.id}' .* is not available: .*not part of this project"
+            PaperError, match=f"'{method.id}' .* is not available: .*not set up for this table yet"
         ):
             paper.method(method.id)
 

@@ -122,7 +122,7 @@ def test_a_method_that_is_not_available_gives_the_reason(paper, comparison):
     assert cell(comparison, "arf_net", "dsc")["reproduced_with"].startswith("not available: the network")
     table = reports.layout(paper, comparison, "Table 2")
     assert table.loc["ARF-Net", ("", "DSC", "reproduced")] == "not available"
-    assert "not part of this project yet" in table.loc["ARF-Net", ("", "reproduced with", "")]
+    assert "not set up for this table yet" in table.loc["ARF-Net", ("", "reproduced with", "")]
 
 
 def test_layout_is_that_of_the_paper(paper, comparison):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -58,11 +59,12 @@ def home(tmp_path, monkeypatch):
 def test_a_run_holds_everything_that_is_needed_to_judge_it():
     run = execute(CONFIG, device="cpu")
     assert {p.name for p in run.folder.iterdir()} == {
-        "config.json", "environment.json", "split.json", "history.csv",
+        "config.json", "environment.json", "start.json", "split.json", "history.csv",
         "per_image.csv", "weights.pt", "predictions.npz",
     }  # fmt: skip
     assert run.config["loss"] == CONFIG.loss
     assert run.config["training"]["epochs"] == 3
+    assert json.loads((run.folder / "start.json").read_text())["weights"] == "none"
     environment = json.loads((run.folder / "environment.json").read_text())
     assert environment["device"] == "cpu"
     assert {"commit", "diff", "packages", "threads"} <= set(environment)
@@ -225,3 +227,24 @@ def test_learned_weights_are_trained_with_the_network_and_survive_a_restart(monk
         execute(config, device="cpu")
     monkeypatch.setattr(Trainer, "save", save)
     assert json.loads((execute(config, device="cpu").folder / "loss.json").read_text()) == whole
+
+
+def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_path(tmp_path):
+    first = execute(CONFIG, device="cpu")
+    start = tmp_path / "start.pt"
+    start.write_bytes((first.folder / "weights.pt").read_bytes())
+    moved = tmp_path / "elsewhere" / "start.pt"
+    moved.parent.mkdir()
+    moved.write_bytes(start.read_bytes())
+    settings = {"training": replace(CONFIG.training, epochs=1)}
+    here, there = (
+        replace(CONFIG, model={**CONFIG.model, "weights": str(path)}, **settings) for path in (start, moved)
+    )
+    run = execute(here, device="cpu")
+    record = json.loads((run.folder / "start.json").read_text())
+    assert (record["weights"], record["file"]) == ("file", "start.pt")
+    assert record["sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
+    assert complete([there]) == [run]
+    assert complete([replace(CONFIG, **settings)]) == []
+    with pytest.raises(ValueError, match=r"nowhere\.pt"):
+        execute(replace(here, model={**here.model, "weights": "nowhere.pt"}), device="cpu")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import ResNet34_Weights
 
 COUNTER = "num_batches_tracked"
 
@@ -39,12 +40,11 @@ class Published:
     other: tuple[str, ...] = ()
 
 
-IMAGENET_URL = "https://download.pytorch.org/models/resnet34-b627a593.pth"
 PUBLISHED: Mapping[str, Published] = {
     "imagenet": Published(
         encoder="ResNet34",
         file="resnet34-b627a593.pth",
-        where=f"{IMAGENET_URL} (or call mammoseg_lib.models.download_imagenet() once)",
+        where="torchvision (ResNet34_Weights.IMAGENET1K_V1), or call mammoseg_lib.models.download_imagenet()",
         sha256="b627a593",
         other=("fc.",),
     ),
@@ -132,14 +132,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def download_imagenet() -> Path:
-    """Download the ImageNet weights of ResNet34 (83 MB) from pytorch.org into `weights_folder()`.
+    """Download torchvision's ImageNet weights of ResNet34 (83 MB) into `weights_folder()`.
 
     The only function here that uses the network, and nothing calls it but a person. The digest is checked.
     """
-    path = weights_folder() / PUBLISHED["imagenet"].file
-    print(f"downloading {IMAGENET_URL} to {path}")
+    path, url = weights_folder() / PUBLISHED["imagenet"].file, ResNet34_Weights.IMAGENET1K_V1.url
+    print(f"downloading {url} to {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.hub.download_url_to_file(IMAGENET_URL, str(path), hash_prefix=PUBLISHED["imagenet"].sha256)
+    torch.hub.download_url_to_file(url, str(path), hash_prefix=PUBLISHED["imagenet"].sha256)
     return path
 
 
