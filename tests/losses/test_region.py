@@ -354,7 +354,7 @@ def test_images_smaller_than_a_window():
     ("options", "says"),
     [
         ({"pooling": "avg3"}, r"pooling='avg3' is not one of 'avg4', 'avg2', 'max3', 'none'"),
-        ({"radius": 0}, "radius must be at least 1, not 0"),
+        ({"radius": 0}, "radius must be a whole number from 1, not 0"),
         ({"alpha": 0}, "alpha must be positive"),
         ({"bce_weight": 1.5}, "bce_weight must lie between 0 and 1, not 1.5"),
     ],
