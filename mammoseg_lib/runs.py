@@ -19,6 +19,7 @@ from filelock import FileLock
 from mammoseg_lib import metrics, paths
 from mammoseg_lib.datasets import open_source
 from mammoseg_lib.losses import build_loss
+from mammoseg_lib.losses.base import known_spacing
 from mammoseg_lib.models import build_model, start_of
 from mammoseg_lib.papers import Paper, load_paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
@@ -281,8 +282,8 @@ def _work(
 def _per_image(test: SegmentationDataset, probability: np.ndarray) -> pd.DataFrame:
     rows = []
     for i, probs in enumerate(probability):
-        spacing = None if np.isnan(test.spacing_mm[i]).any() else tuple(test.spacing_mm[i].tolist())
         ids = {key: test.table[key].iloc[i] for key in ("sample_id", "patient_id")}
+        spacing = known_spacing(test.spacing_mm[i])
         rows.append({**ids, **metrics.per_image(probs > 0.5, test.masks[i], spacing_mm=spacing)})
     return pd.DataFrame(rows)
 

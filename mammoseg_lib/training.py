@@ -19,7 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 from tqdm import tqdm
 
 from mammoseg_lib.losses import Batch, Loss, Phases
-from mammoseg_lib.losses.base import known_spacing
+from mammoseg_lib.losses.base import known_spacing, stack_features
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.storage import atomic_file
 
@@ -78,7 +78,7 @@ class SegmentationDataset(Dataset):
         if loss and rows:
             spacings = map(known_spacing, self.spacing_mm)
             features = [loss.target_features(*each) for each in zip(self.masks, spacings, strict=True)]
-        self.features = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
+        self.features = stack_features(features)
 
     def __len__(self) -> int:
         return len(self.table)

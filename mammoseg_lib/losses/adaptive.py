@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from mammoseg_lib.losses.base import Batch, check_choice, full_precision
@@ -231,6 +230,8 @@ def _edges(grouping: str, ratios: np.ndarray, n: int) -> np.ndarray:
     """The n - 1 ratios at which one group ends and the next begins."""
     if grouping == "quantile":
         return np.quantile(ratios, np.arange(1, n) / n)
+    from sklearn.cluster import KMeans  # here: it takes longer to import than all losses
+
     means = KMeans(n, n_init=10, random_state=0).fit(ratios[:, None]).cluster_centers_[:, 0]
     means.sort()
     return (means[1:] + means[:-1]) / 2  # on a line, the nearest mean changes halfway

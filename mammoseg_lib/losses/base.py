@@ -105,10 +105,12 @@ class Loss(nn.Module):
             self.target_features(mask[0] if len(mask) == 1 else mask, spacing)
             for mask, spacing in zip(masks, spacings, strict=True)
         ]
-        return {
-            key: torch.as_tensor(np.stack([row[key] for row in rows])).to(batch.target.device)
-            for key in rows[0]
-        }
+        return {key: value.to(batch.target.device) for key, value in stack_features(rows).items()}
+
+
+def stack_features(rows: Sequence[Features]) -> dict[str, Tensor]:
+    """The features of several samples, along the batch."""
+    return {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
 
 
 def known_spacing(row: Float[np.ndarray, " 2"]) -> tuple[float, float] | None:

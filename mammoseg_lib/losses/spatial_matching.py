@@ -11,7 +11,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mammoseg_lib.losses import grid
-from mammoseg_lib.losses.base import Batch, Features, Loss, check_choice, check_options, full_precision
+from mammoseg_lib.losses.base import (
+    Batch,
+    Features,
+    Loss,
+    check_choice,
+    check_options,
+    check_share,
+    full_precision,
+)
 from mammoseg_lib.losses.overlap import Dice, Tversky
 from mammoseg_lib.losses.pixel import BCE
 
@@ -163,8 +171,7 @@ class SpatialMatching(Loss):
         check_choice("reduce", reduce, grid.REDUCE)
         check_choice("rounding", rounding, grid.ROUNDING)
         check_choice("size_means", size_means, grid.SIZE_MEANS)
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, not {threshold!r}")
+        threshold = check_share("threshold", threshold)
         if mask_numerator and aggregation != "nonzero":
             raise ValueError("mask_numerator=True belongs to aggregation='nonzero'")
         given = {"alpha": alpha, "beta": beta, "smooth": smooth, "dice_factor": dice_factor}

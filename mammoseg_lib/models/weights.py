@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet34_Weights
 
 COUNTER = "num_batches_tracked"
 
@@ -136,6 +135,8 @@ def download_imagenet() -> Path:
 
     The only function here that uses the network, and nothing calls it but a person. The digest is checked.
     """
+    from torchvision.models import ResNet34_Weights  # here: it takes longer to import than this library
+
     path, url = weights_folder() / PUBLISHED["imagenet"].file, ResNet34_Weights.IMAGENET1K_V1.url
     print(f"downloading {url} to {path}")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from mammoseg_lib.plots.images import outline, show_image
+from mammoseg_lib.plots.images import Mask, outline, show_image
 from mammoseg_lib.plots.losses import masks_panel
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
-Mask = Bool[np.ndarray, "h w"]
 Map = Float[np.ndarray, "h w"]
 Points = Float[np.ndarray, "n 2"]
 SIGNED = "RdBu_r"

@@ -13,10 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from mammoseg_lib.plots.images import outline
+from mammoseg_lib.plots.images import Mask, outline
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
-
-Mask = Bool[np.ndarray, "h w"]
 
 
 def masks_panel(ax: Axes, truth: Mask, prediction: Mask, title: str = "") -> None:

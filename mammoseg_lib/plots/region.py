@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from mammoseg_lib.plots.images import outline, show_image
+from mammoseg_lib.plots.images import Mask, outline, show_image
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
-Mask = Bool[np.ndarray, "h w"]
 Map = Float[np.ndarray, "h w"]
 PIXEL, REGION = "#f4d58d", "#bcd4f6"
 DENSITIES = ("#dfe8f5", "#a9c1e6", "#6a92d0", "#2f5fa8")

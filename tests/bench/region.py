@@ -15,6 +15,7 @@ from pytorch_msssim import ssim
 from torch import Tensor
 
 from mammoseg_lib.losses import RMI, SSIM, Batch, Loss
+from mammoseg_lib.losses.base import stack_features
 from tests.bench.timing import Row, devices, loss_step, one_thread, paired, peak_mib
 
 SIDE, RADIUS, ALPHA = 256, 3, 5e-4
@@ -54,7 +55,7 @@ def _batch(loss: Loss, device: str) -> tuple[Tensor, Batch]:
     noise = np.random.default_rng(0).normal(0, 1, masks.shape)
     logits = torch.from_numpy(np.where(np.roll(masks, 5, axis=(1, 2)), 2.0, -4.0) + noise).float()
     features = [loss.target_features(mask) for mask in masks]
-    stacked = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
+    stacked = stack_features(features)
     batch = Batch(torch.from_numpy(masks).float()[:, None], stacked)
     return logits[:, None].to(device).requires_grad_(), batch.to(device)
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from mammoseg_lib.losses import Batch, Loss, SpatialMatching
+from mammoseg_lib.losses.base import stack_features
 from tests.bench.timing import Row, devices, loss_step, one_thread, paired, peak_mib
 
 CORES = ("bce", "tversky", "dice")
@@ -97,7 +98,7 @@ def _batch(loss: Loss, sizes: tuple[tuple[int, int], ...], device: str) -> tuple
     noise = rng.normal(0, 1, masks.shape)
     logits = torch.from_numpy(np.where(np.roll(masks, 5, axis=(1, 2)), 2.0, -4.0) + noise).float()
     features = [loss.target_features(mask) for mask in masks]
-    stacked = {k: torch.from_numpy(np.stack([f[k] for f in features])) for k in features[0]}
+    stacked = stack_features(features)
     batch = Batch(torch.from_numpy(masks).float()[:, None], stacked).to(device)
     return logits[:, None].to(device).requires_grad_(), batch
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammoseg_lib.losses import BCE, Batch, Boundary, boundary_strategy, build_loss, signed_distance_map
+from mammoseg_lib.losses.base import stack_features
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 FLOAT32 = {"rtol": 1e-6, "atol": 1e-6}
@@ -65,7 +66,7 @@ def random_batch(seed: int, classes: int = 1, side: int = 8) -> tuple[torch.Tens
 def cached(loss: Boundary, target: torch.Tensor) -> dict[str, torch.Tensor]:
     masks = target.numpy() > 0.5
     rows = [loss.target_features(mask[0] if len(mask) == 1 else mask) for mask in masks]
-    return {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
+    return stack_features(rows)
 
 
 # The map

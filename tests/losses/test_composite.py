@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mammoseg_lib.losses import BCE, Batch, Dice, Linear, Loss, Phases, Tversky, WeightedSum, build_loss
+from mammoseg_lib.losses.base import stack_features
 from tests.losses.cases import random_case
 
 
@@ -41,7 +42,7 @@ def masks() -> np.ndarray:
 
 def features_of(loss: Loss, targets: np.ndarray) -> dict[str, torch.Tensor]:
     rows = [loss.target_features(target) for target in targets]
-    return {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
+    return stack_features(rows)
 
 
 @pytest.mark.parametrize(

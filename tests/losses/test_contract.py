@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mammoseg_lib.losses import LOSSES, Batch, Loss, build_loss
+from mammoseg_lib.losses.base import stack_features
 
 # Options of each loss; one case a row. Those that are not named are built without options.
 OPTIONS: dict[str, list[dict]] = {
@@ -97,7 +98,7 @@ def cached(loss: Loss, targets: np.ndarray, batch: Batch) -> Batch:
     """The same batch with the features that a data set would have kept."""
     spacing = (0.5, 0.5)
     rows = [loss.target_features(target, spacing) for target in targets]
-    return replace(batch, features={k: torch.from_numpy(np.stack([r[k] for r in rows])) for k in rows[0]})
+    return replace(batch, features=stack_features(rows))
 
 
 def rows_of(batch: Batch, rows: list[int]) -> Batch:
