@@ -3,6 +3,7 @@
 Default: 5 folds in which every image is tested once and no patient is on two sides. Paper 000 instead
 describes a random 80/10/10 division of images under the name of 5-fold cross-validation; repeated five
 times, that tests fewer than half of the images and puts most tested patients into the training part as well.
+002 has no test images at all, and 003 holds out a fifth of the patients before it makes its folds.
 """
 
 from __future__ import annotations
@@ -71,9 +72,55 @@ def repeated_holdout(table: pd.DataFrame, seed: int = 0) -> Split:
     return Split("repeated_holdout", seed, tuple(folds))
 
 
+def random_validation(table: pd.DataFrame, seed: int = 0) -> Split:
+    """002: images at random, 80 % to train on and 20 % that both choose the epoch and are reported.
+
+    What is reported for the epoch that looked best on the same images is better than on new ones. Fold i is
+    the i-th such division.
+    """
+    ids = table["sample_id"].to_numpy(str)
+    random = np.random.default_rng(seed)
+    folds = []
+    for _ in range(N_FOLDS):
+        train, rest = np.split(random.permutation(len(ids)), [round(0.8 * len(ids))])
+        folds.append(_fold(ids, train, rest, rest))
+    return Split("random_validation", seed, tuple(folds))
+
+
+def holdout_folds(table: pd.DataFrame, seed: int = 0) -> Split:
+    """003: a fifth of the patients is tested by all folds; the others are divided into five validation parts.
+
+    The five networks of the folds are averaged before they are tested, see `runs.evaluate`.
+    """
+    ids, groups = table["sample_id"].to_numpy(str), patients(table).to_numpy(str)
+    rest, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(ids, groups=groups))
+    inner = GroupKFold(N_FOLDS, shuffle=True, random_state=seed).split(rest, groups=groups[rest])
+    folds = [_fold(ids, rest[train], rest[validation], test) for train, validation in inner]
+    return Split("holdout_folds", seed, tuple(folds))
+
+
+def official(table: pd.DataFrame, seed: int = 0) -> Split:
+    """The source's own training and test part (CBIS-DDSM); fold i validates on its own tenth, by patient.
+
+    Raises:
+        DataError: The source has no such division.
+    """
+    ids, groups = table["sample_id"].to_numpy(str), patients(table).to_numpy(str)
+    part = table["split"].fillna("").to_numpy(str)
+    rest, test = (np.flatnonzero(part == name) for name in ("train", "test"))
+    if not (len(rest) and len(test)):
+        raise DataError("column split", "holds no training or no test images: there is no official division")
+    inner = GroupShuffleSplit(N_FOLDS, test_size=0.1, random_state=seed).split(rest, groups=groups[rest])
+    folds = [_fold(ids, rest[train], rest[validation], test) for train, validation in inner]
+    return Split("official", seed, tuple(folds))
+
+
 PROTOCOLS: dict[str, Callable[[pd.DataFrame, int], Split]] = {
     "patient_folds": patient_folds,
     "repeated_holdout": repeated_holdout,
+    "random_validation": random_validation,
+    "holdout_folds": holdout_folds,
+    "official": official,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +15,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 from tqdm import tqdm
 
+from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.losses import Batch, Loss, Phases
-from mammoseg_lib.losses.base import known_spacing, stack_features
-from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.storage import atomic_file
 
 
@@ -32,9 +30,17 @@ class Training:
         epochs: Most epochs to train.
         batch_size: Images a step.
         learning_rate: Of Adam, at the start.
-        decay_every: Epochs after which the learning rate is multiplied by `decay`; None keeps it.
+        decay_every: Epochs after which the learning rate is multiplied by `decay`, again and again; None
+            keeps it.
+        milestones: Numbers of epochs after each of which it is multiplied by `decay`, in place of that.
+        milestones_per_phase: Count the epochs for the milestones anew in each phase of the loss (`Phases`).
         decay: That factor.
         weight_decay: L2 penalty of Adam.
+        freeze_encoder: For this many epochs only what comes after the encoder is trained, and the encoder's
+            batch normalization keeps its statistics.
+        augmentation: Key of `augmentation.AUGMENTATIONS`: how training images are altered.
+        normalize: Subtract the mean and divide by the standard deviation of the training images, altered as
+            in the first epoch. Else images are in 0..1.
         patience: Stop after this many epochs without a better validation value; None never does.
         monitor: What makes an epoch the best: the highest validation DSC (pooled pixels), or the lowest loss
             among the epochs with the loss of the last one: a loss that changes is not compared with itself.
@@ -46,70 +52,66 @@ class Training:
     batch_size: int = 4
     learning_rate: float = 1e-4
     decay_every: int | None = None
+    milestones: Sequence[int] = ()
+    milestones_per_phase: bool = False
     decay: float = 0.5
     weight_decay: float = 0.0
+    freeze_encoder: int = 0
+    augmentation: str = "none"
+    normalize: bool = False
     patience: int | None = None
     monitor: Literal["dsc", "loss"] = "dsc"
     amp: bool = True
     channels_last: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "milestones", tuple(self.milestones))  # a list, from YAML or JSON
+        if self.milestones and self.decay_every:
+            raise ValueError("decay_every and milestones are two schedules; give one")
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says where it stopped and why."""
 
 
-class SegmentationDataset(Dataset):
-    """Some rows of a prepared set as batches: indexed with a list of positions, it gives (images, `Batch`).
+class Trainer:
+    """One network in training: model, loss, optimizer and all else that a checkpoint must hold.
 
-    What a loss computes from the target alone (`target_features`) is computed here, once per image.
+    Args:
+        model: The network.
+        loss: What it minimizes.
+        settings: How.
+        seed: Of the order of the images and of dropout.
+        device: Where.
+        normalization: What is subtracted from the images and what they are divided by.
+        workers: Processes that alter images; they change nothing in the result.
     """
 
-    def __init__(self, prepared: PreparedSet, sample_ids: tuple[str, ...], loss: Loss | None = None):
-        position = {sample_id: i for i, sample_id in enumerate(prepared.table["sample_id"])}
-        rows = [position[sample_id] for sample_id in sample_ids]
-        self.table = prepared.table.iloc[rows].reset_index(drop=True)
-        self.spacing_mm = np.asarray(prepared.spacing_mm[rows])
-        self.images = torch.from_numpy(prepared.images[rows])[:, None]
-        self.masks = prepared.masks[rows]
-        self.targets = torch.from_numpy(self.masks.astype(np.float32))[:, None]
-        density = self.table["acr_density"].astype("Float32").to_numpy(np.float32, na_value=np.nan)
-        self.acr_density = torch.from_numpy(density)
-        features = [{}]
-        if loss and rows:
-            spacings = map(known_spacing, self.spacing_mm)
-            features = [loss.target_features(*each) for each in zip(self.masks, spacings, strict=True)]
-        self.features = stack_features(features)
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, positions: list[int]) -> tuple[Tensor, Batch]:
-        features = {key: value[positions] for key, value in self.features.items()}
-        spacing_mm = torch.from_numpy(self.spacing_mm[positions])
-        batch = Batch(self.targets[positions], features, self.acr_density[positions], spacing_mm)
-        return self.images[positions], batch
-
-    def batches(self, size: int, *, shuffle_seed: int | None = None) -> DataLoader:
-        """Batches in order, or in the order that a seed gives."""
-        if shuffle_seed is None:
-            order = SequentialSampler(self)
-        else:
-            order = RandomSampler(self, generator=torch.Generator().manual_seed(shuffle_seed))
-        return DataLoader(self, sampler=BatchSampler(order, size, drop_last=False), batch_size=None)
-
-
-class Trainer:
-    """One network in training: model, loss, optimizer and all else that a checkpoint must hold."""
-
-    def __init__(self, model: nn.Module, loss: Loss, settings: Training, *, seed: int, device: torch.device):
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        settings: Training,
+        *,
+        seed: int,
+        device: torch.device,
+        normalization: tuple[float, float] = (0.0, 1.0),
+        workers: int = 0,
+    ):
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)
         self.loss, self.settings, self.seed, self.device = loss.to(device), settings, seed, device
-        for phases in (part for part in loss.modules() if isinstance(part, Phases)):
-            if phases.ends[-1] >= settings.epochs:
-                raise ValueError(
-                    f"the last loss begins after epoch {phases.ends[-1]}, but there are {settings.epochs}"
-                )
+        self.normalization, self.workers = normalization, workers
+        phases = (part for part in loss.modules() if isinstance(part, Phases))
+        self.phase_starts = sorted({0, *(end for part in phases for end in part.ends)})
+        if self.phase_starts[-1] >= settings.epochs:
+            raise ValueError(
+                f"the last loss begins after epoch {self.phase_starts[-1]}, but there are {settings.epochs}"
+            )
+        if settings.freeze_encoder and not isinstance(getattr(model, "encoder", None), nn.Module):
+            raise ValueError(
+                f"freeze_encoder={settings.freeze_encoder}, but {type(model).__name__} has no encoder"
+            )
         groups = [{"params": list(self.model.parameters()), "weight_decay": settings.weight_decay}]
         if learned := list(self.loss.parameters()):  # a penalty on these would pull them to their start
             groups.append({"params": learned, "weight_decay": 0.0})
@@ -126,6 +128,16 @@ class Trainer:
     def epoch(self) -> int:
         """How many epochs are done."""
         return len(self.history)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the epoch to come."""
+        settings, epoch = self.settings, self.epoch
+        if settings.milestones_per_phase:
+            epoch -= max(start for start in self.phase_starts if start <= self.epoch)
+        decays = epoch // settings.decay_every if settings.decay_every else 0
+        decays += sum(epoch >= milestone for milestone in settings.milestones)
+        return settings.learning_rate * settings.decay**decays
 
     @property
     def best_epoch(self) -> int:
@@ -164,15 +176,19 @@ class Trainer:
         # a resumed run needs no saved random state to go on exactly as an uninterrupted one.
         epoch_seed = self.seed * 100_003 + self.epoch
         torch.manual_seed(epoch_seed)
-        halvings = self.epoch // settings.decay_every if settings.decay_every else 0
-        learning_rate = settings.learning_rate * settings.decay**halvings
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = self.learning_rate
         self.loss.at_epoch(self.epoch, settings.epochs)
         self.model.train()
+        if settings.freeze_encoder:
+            frozen = self.epoch < settings.freeze_encoder
+            self.model.encoder.requires_grad_(not frozen).train(not frozen)
+        train.epoch = self.epoch
         losses = [
             self.step(images, batch) * len(images)
-            for images, batch in train.batches(settings.batch_size, shuffle_seed=epoch_seed)
+            for images, batch in train.batches(
+                settings.batch_size, shuffle_seed=epoch_seed, workers=self.workers
+            )
         ]
         train_loss = float(torch.stack(losses).sum()) / len(train)
         if not math.isfinite(train_loss):
@@ -180,7 +196,7 @@ class Trainer:
         self.history.append(
             {
                 "epoch": self.epoch + 1,
-                "learning_rate": learning_rate,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
                 **self.validate(validation),
                 "seconds": round(time.perf_counter() - start, 2),
@@ -241,7 +257,9 @@ class Trainer:
 
     def _input(self, images: Tensor) -> Tensor:
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        return images.to(self.device, memory_format=layout, non_blocking=True)
+        images = images.to(self.device, memory_format=layout, non_blocking=True)
+        mean, deviation = self.normalization
+        return images if self.normalization == (0.0, 1.0) else (images - mean) / deviation
 
     def _logits(self, dataset: SegmentationDataset) -> Iterator[tuple[Tensor, Batch]]:
         self.model.eval()

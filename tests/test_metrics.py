@@ -262,6 +262,23 @@ def test_interval_is_that_of_a_plain_loop(forty, metric, aggregate):
     np.testing.assert_allclose([low, high], np.quantile(values, [0.025, 0.975]))
 
 
+@pytest.mark.parametrize("metric", ["dsc", "hd"])
+def test_deviation_over_images_and_its_interval_are_those_of_a_plain_loop(forty, metric):
+    forty = pd.concat([forty, forty.iloc[:1].assign(tp=0, fp=0, fn=9, patient_id="missed", hd=np.nan)])
+    values = metrics.apply_policy(forty, metrics.COUNT_MISSED)[metric]
+    summary = metrics.summarize(forty).loc[metric]
+    assert summary["sd"] == pytest.approx(np.std(values.dropna(), ddof=1))
+    low, high = metrics.bootstrap_interval(forty, metric, "sd", n=60, seed=4)
+    codes, groups = pd.factorize(forty["patient_id"])
+    rng = np.random.default_rng(4)
+    spreads = []
+    for draw in rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=60):
+        sample = values.to_numpy()[np.repeat(np.arange(len(forty)), draw[codes])]
+        spreads.append(np.std(sample[~np.isnan(sample)], ddof=1))
+    np.testing.assert_allclose([low, high], np.quantile(spreads, [0.025, 0.975]))
+    assert np.isnan(metrics.summarize(forty.iloc[:1]).loc[metric, "sd"])
+
+
 def test_interval_holds_the_estimate_and_is_repeatable(forty):
     first = metrics.bootstrap_interval(forty, "dsc", "micro", seed=1)
     assert first == metrics.bootstrap_interval(forty, "dsc", "micro", seed=1)

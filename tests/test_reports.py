@@ -9,6 +9,9 @@ SETTINGS = {
     "profile": "smoke",
     "variant": "",
     "source": "inbreast phantoms",
+    "trained_on": "inbreast phantoms",
+    "networks": 1,
+    "start": "none",
     "protocol": "patient_folds",
     "image_size": 32,
     "base_width": 8,
@@ -118,11 +121,42 @@ def test_a_method_that_was_not_run_says_so(comparison):
     assert np.isnan(row["reproduced_micro"])
 
 
-def test_a_method_that_is_not_available_gives_the_reason(paper, comparison):
-    assert cell(comparison, "arf_net", "dsc")["reproduced_with"].startswith("not available: the network")
-    table = reports.layout(paper, comparison, "Table 2")
-    assert table.loc["ARF-Net", ("", "DSC", "reproduced")] == "not available"
-    assert "not set up for this table yet" in table.loc["ARF-Net", ("", "reproduced with", "")]
+def test_a_method_that_is_not_available_gives_the_reason():
+    other = load_paper("boundary_ultrasound")
+    comparison = reports.compare(other, pd.DataFrame())
+    assert cell(comparison, "ce_wmh", "dsc")["reproduced_with"].startswith("not available: a result of Kerv")
+    table = reports.layout(other, comparison, "Table 2")
+    assert table.loc["L_CE", ("WMH", "DSC", "reproduced")] == "not available"
+    assert "Kervadec" in table.loc["L_CE", ("WMH", "reproduced with", "")]
+
+
+def test_a_paper_that_prints_fractions_is_compared_in_fractions():
+    other = load_paper("encoder_decoders")
+    runs = pd.concat(
+        [
+            runs_of("resnet34_unet", [0, 4, 4, None], start="imagenet", image_size=512, epochs=80),
+            runs_of("resnet34_unet_inbreast", [0, 0, 1, 2], networks=5, trained_on="folder (real)"),
+        ]
+    )
+    comparison = reports.compare(other, runs, n=200)
+    own = cell(comparison, "resnet34_unet", "dsc")
+    # Squares of side 8, shifted by half: Dice 1, 1/2, 1/2, and 0 for nothing predicted.
+    assert own["unit"] == "fraction"
+    assert own["reproduced_macro"] == pytest.approx(0.5)
+    spread = cell(comparison, "resnet34_unet", "dsc_sd")
+    assert spread["reproduced_macro"] == pytest.approx(np.std([1, 0.5, 0.5, 0], ddof=1))
+    assert spread["reproduced_macro_low"] < spread["reproduced_macro"] <= spread["reproduced_macro_high"]
+    assert np.isnan(spread["reproduced_micro"])
+    table = reports.layout(other, comparison, "Table 2")
+    row = table.loc["OUDSM: ResNet34UNet, ImageNet", ""]
+    assert row["DCS", "published"] == "0.7677"
+    assert row["DCS", "reproduced"].startswith("0.500 [")
+    assert row["SD of DCS", "reproduced"].startswith("0.408 [")
+    assert "mean of 5 networks" not in row["reproduced with", ""]
+    tested = table.loc["INbreast: ResNet34UNet, ImageNet", ("", "reproduced with", "")]
+    assert tested.startswith("reduced: trained on folder (real), tested on inbreast phantoms, 32 px")
+    assert "random start, 3 epochs, mean of 5 networks, 1 seed" in tested
+    assert table.loc["INbreast: ResNet22FPN, GMIC", ("", "DCS", "reproduced")] == "not available"
 
 
 def test_layout_is_that_of_the_paper(paper, comparison):
@@ -190,7 +224,8 @@ def test_text_without_any_run(paper):
 
 
 def test_paper_sized_runs_are_not_called_reduced(paper):
-    full = {"source": "inbreast (real)", "image_size": 256, "base_width": 64, "epochs": 100}
+    real = {"source": "inbreast (real)", "trained_on": "inbreast (real)"}
+    full = {**real, "image_size": 256, "base_width": 64, "epochs": 100}
     folds = [runs_of("dice_bce", [0, 1], fold=i, **full) for i in range(5)]
     assert reports.settings_text(paper, pd.concat(folds)).startswith("full size: inbreast (real), 256 px")
     assert reports.settings_text(paper, folds[0]).startswith("reduced: ")

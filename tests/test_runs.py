@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pytest
 from mammoseg_lib import paths, runs
 from mammoseg_lib.papers import load_paper
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import Data, RunConfig, complete, execute, results
+from mammoseg_lib.runs import Data, RunConfig, complete, execute, results, work
 from mammoseg_lib.training import Trainer, Training
 
 CONFIG = RunConfig(
@@ -33,7 +33,7 @@ CONFIG = RunConfig(
 # The same run, started from outside so that it can be killed; epochs are slowed down to be hit.
 SCRIPT = """
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from mammoseg_lib import training
 from mammoseg_lib.runs import execute
 from tests.test_runs import CONFIG
@@ -59,7 +59,7 @@ def home(tmp_path, monkeypatch):
 def test_a_run_holds_everything_that_is_needed_to_judge_it():
     run = execute(CONFIG, device="cpu")
     assert {p.name for p in run.folder.iterdir()} == {
-        "config.json", "environment.json", "start.json", "split.json", "history.csv",
+        "config.json", "environment.json", "start.json", "split.json", "normalization.json", "history.csv",
         "per_image.csv", "weights.pt", "predictions.npz",
     }  # fmt: skip
     assert run.config["loss"] == CONFIG.loss
@@ -87,7 +87,7 @@ def test_predictions_give_the_metrics():
 
 def test_a_complete_run_is_never_trained_again(monkeypatch):
     first = execute(CONFIG, device="cpu")
-    monkeypatch.setattr(runs, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
+    monkeypatch.setattr(work, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
     assert execute(CONFIG, device="cpu") == first
 
 
@@ -104,7 +104,7 @@ def test_a_complete_run_is_never_trained_again(monkeypatch):
 )
 def test_whatever_decides_the_outcome_is_in_the_name(change, monkeypatch):
     names = []
-    monkeypatch.setattr(runs, "_work", lambda config, prepared, folder, *rest: names.append(folder.name))
+    monkeypatch.setattr(work, "_work", lambda config, prepared, folder, *rest: names.append(folder.name))
     execute(CONFIG)
     execute(replace(CONFIG, **change))
     assert len(set(names)) == 2
@@ -125,7 +125,7 @@ def test_an_interrupted_run_is_not_read_as_complete(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(runs, "fit", interrupted)
+        patch.setattr(work, "fit", interrupted)
         execute(CONFIG)
     assert complete([CONFIG]) == []
     assert len(execute(CONFIG, device="cpu").history) == 3
@@ -248,3 +248,48 @@ def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_pa
     assert complete([replace(CONFIG, **settings)]) == []
     with pytest.raises(ValueError, match=r"nowhere\.pt"):
         execute(replace(here, model={**here.model, "weights": "nowhere.pt"}), device="cpu")
+
+
+def test_the_paper_decides_which_images_and_how_they_are_prepared():
+    settings = {
+        "profile": "test", "folds": [0], "seeds": [0], "phantoms": True, "n_images": 20, "image_size": 32,
+        "training": {},
+    }  # fmt: skip
+    (config,) = runs.plan(
+        load_paper("boundary_ultrasound"), methods=["ce"], protocol="random_validation", model={}, **settings
+    )
+    assert config.data.source == "busi"
+    assert config.data.filters == {"with_masses": True, "max_area": 0.1}
+    assert config.data.preprocessing == Preprocessing(32, "none", "stretch", None)
+    assert Data.read(json.loads(json.dumps(asdict(config.data)))) == config.data
+    (config,) = runs.plan(
+        load_paper("encoder_decoders"),
+        methods=["resnet22_fpn"],
+        protocol="holdout_folds",
+        model={},
+        **settings,
+    )
+    assert config.data.preprocessing == Preprocessing(32, "none", "pad", "sigmoid")
+    assert config.training.milestones == (40, 50, 60)
+    assert config.training.freeze_encoder == 2
+    (config,) = runs.plan(
+        load_paper("density_asp"), methods=["density_asp"], protocol="patient_folds", model={}, **settings
+    )
+    assert config.data.preprocessing == Preprocessing(32)
+    assert config.data == Data(n_images=20, preprocessing=Preprocessing(32))
+
+
+def test_altered_images_make_the_same_run_with_and_without_workers(monkeypatch):
+    settings = replace(CONFIG.training, epochs=2, augmentation="encoder_decoders", normalize=True)
+    data = replace(CONFIG.data, preprocessing=Preprocessing(size=64))
+    config = replace(CONFIG, training=settings, data=data)
+    alone = execute(config, device="cpu")
+    monkeypatch.setenv("MAMMOSEG_HOME", str(paths.home()) + "-second")
+    shared = execute(config, device="cpu", workers=2)
+    assert alone.folder.name == shared.folder.name
+    assert alone.normalization == shared.normalization
+    pd.testing.assert_frame_equal(
+        alone.history.drop(columns="seconds"), shared.history.drop(columns="seconds"), check_exact=True
+    )
+    plain = data.prepare()
+    assert alone.normalization[1] != pytest.approx(plain.images.std(), rel=0.02)

@@ -39,6 +39,43 @@ def test_the_papers_protocol_tests_half_of_the_images_and_shares_most_patients(t
     assert all(len(shared_patients(table, fold)) > 0 for fold in split.folds)
 
 
+def test_random_validation_reports_the_images_that_choose_the_epoch(table):
+    split = make_split(table, "random_validation")
+    assert [tuple(len(getattr(fold, part)) for part in PARTS) for fold in split.folds] == [(80, 20, 20)] * 5
+    for fold in split.folds:
+        assert fold.test == fold.validation
+        assert not set(fold.test) & set(fold.train)
+    assert len({fold.test for fold in split.folds}) == 5
+
+
+def test_holdout_folds_test_one_fifth_of_the_patients_and_validate_on_every_other_image_once(table):
+    split = make_split(table, "holdout_folds")
+    (test,) = {fold.test for fold in split.folds}
+    validated = [i for fold in split.folds for i in fold.validation]
+    assert sorted([*validated, *test]) == table["sample_id"].tolist()
+    assert 10 <= len(test) <= 30
+    owners = table.set_index("sample_id")["patient_id"]
+    assert owners[list(test)].nunique() == 8
+    for fold in split.folds:
+        parts = [set(owners[list(getattr(fold, part))]) for part in PARTS]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 40
+        assert sum(len(getattr(fold, part)) for part in PARTS) == 100
+
+
+def test_the_official_division_is_kept(table):
+    with pytest.raises(DataError, match="no training or no test images"):
+        make_split(table, "official")
+    owners = table["patient_id"].str[1:].astype(int)
+    official = table.assign(split=np.where(owners < 30, "train", "test"))
+    split = make_split(official, "official")
+    for fold in split.folds:
+        assert set(fold.test) == set(official.loc[official["split"] == "test", "sample_id"])
+        assert not shared_patients(official, fold)
+        assert sorted(fold.train + fold.validation + fold.test) == table["sample_id"].tolist()
+        assert not set(fold.train) & set(fold.validation)
+    assert len({fold.validation for fold in split.folds}) > 1
+
+
 def test_real_inbreast_patients_on_both_sides(real_inbreast):
     table = inbreast.index(real_inbreast, with_masses=True)
     assert [len(shared_patients(table, fold)) for fold in make_split(table).folds] == [0] * 5

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.datasets import sample_table
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.preprocessing import PreparedSet
-from mammoseg_lib.training import SegmentationDataset, Trainer, Training, TrainingError, fit
+from mammoseg_lib.training import Trainer, Training, TrainingError, fit
 
 SIZE = 16
 CPU = torch.device("cpu")
@@ -114,6 +116,90 @@ def test_the_validation_dsc_is_pooled(parts):
 def test_step_decay_of_the_learning_rate(parts):
     history = fit(_trainer(epochs=5, decay_every=2, decay=0.5), *parts)
     np.testing.assert_allclose(history["learning_rate"], [0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_milestones_of_the_learning_rate(parts, prepared):
+    history = fit(_trainer(epochs=5, milestones=[1, 3, 4], decay=0.1), *parts)
+    np.testing.assert_allclose(history["learning_rate"], [1e-2, 1e-3, 1e-3, 1e-4, 1e-5])
+    for per_phase, expected in (
+        (False, [1e-2, 1e-2, 1e-3, 1e-3, 1e-3, 1e-4]),
+        (True, [1e-2, 1e-2, 1e-3, 1e-2, 1e-2, 1e-3]),  # the second loss begins with epoch 4
+    ):
+        settings = {"milestones": (2, 5), "milestones_per_phase": per_phase, "decay": 0.1}
+        trainer, both = _changing(prepared, PHASES, **settings)
+        np.testing.assert_allclose(fit(trainer, *both)["learning_rate"], expected)
+    with pytest.raises(ValueError, match="two schedules"):
+        Training(decay_every=3, milestones=(4,))
+
+
+class EncoderNet(TinyNet):
+    """The same network with its first half called the encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.rest = self.layers[:3], self.layers[3:]
+        del self.layers
+
+    def forward(self, x):
+        return self.rest(self.encoder(x))
+
+
+def _frozen(parts, **settings):
+    torch.manual_seed(0)
+    settings = Training(
+        epochs=4, batch_size=3, learning_rate=0.01, weight_decay=0.1, freeze_encoder=2, **settings
+    )
+    return Trainer(EncoderNet(), parts[0].loss, settings, seed=0, device=CPU)
+
+
+def test_the_encoder_is_frozen_with_its_batch_statistics_and_then_is_not(parts):
+    trainer = _frozen(parts)
+
+    def state():
+        return {k: v.clone() for k, v in trainer.model.state_dict().items()}
+
+    states = [state()]
+    for _ in range(4):
+        trainer.run_epoch(*parts)
+        states.append(state())
+    for name in states[0]:
+        changed = [not torch.equal(a[name], b[name]) for a, b in pairwise(states)]
+        assert changed == ([False, False, True, True] if name.startswith("encoder") else [True] * 4), name
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_frozen_encoder_survives_a_restart(parts, tmp_path, stop):
+    whole, first = _frozen(parts), _frozen(parts)
+    fit(whole, *parts)
+    for _ in range(stop):
+        first.run_epoch(*parts)
+    first.save(tmp_path / "checkpoint.pt")
+    second = _frozen(parts)
+    fit(second, *parts, checkpoint=tmp_path / "checkpoint.pt")
+    assert _same_weights(whole, second)
+
+
+def test_only_an_encoder_can_be_frozen():
+    with pytest.raises(ValueError, match="freeze_encoder=1, but TinyNet has no encoder"):
+        _trainer(freeze_encoder=1)
+
+
+def test_images_are_normalized_for_training_and_for_prediction(parts, prepared):
+    """The same as with images that were normalized beforehand."""
+    mean, deviation = 0.4, 0.2
+    torch.manual_seed(0)
+    settings = Training(epochs=2, batch_size=3, learning_rate=0.01)
+    inside = Trainer(TinyNet(), parts[0].loss, settings, seed=0, device=CPU, normalization=(mean, deviation))
+    history = fit(inside, *parts)
+    outside = _trainer(epochs=2)
+    for part in parts:
+        part.images = (part.images - mean) / deviation
+    pd.testing.assert_frame_equal(
+        fit(outside, *parts).drop(columns="seconds"), history.drop(columns="seconds")
+    )
+    expected = outside.predict(parts[1])
+    parts[1].images = parts[1].images * deviation + mean
+    np.testing.assert_allclose(inside.predict(parts[1]), expected, atol=1e-6)
 
 
 def test_patience_ends_training(parts):

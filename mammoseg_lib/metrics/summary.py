@@ -17,7 +17,7 @@ DISTANCES_MM = tuple(f"{name}_mm" for name in DISTANCES)
 METRICS = (*OVERLAP, *DISTANCES, *DISTANCES_MM, "lesion_sensitivity", "false_blobs")
 """Every metric that `summarize` reports."""
 
-AGGREGATES = ("micro", "macro")
+AGGREGATES = ("micro", "macro", "sd")
 
 
 class Interval(NamedTuple):
@@ -98,15 +98,16 @@ def summarize(table: pd.DataFrame, policy: EmptyPolicy = COUNT_MISSED) -> pd.Dat
     """Every metric over all images of a table.
 
     `micro` pools: one DSC of all pixels of all images, one lesion sensitivity of all lesions. It has no
-    meaning for distances. `macro` is the mean over images, of those in which the metric is defined.
+    meaning for distances. `macro` is the mean over images, of those in which the metric is defined, and `sd`
+    the standard deviation over them (with n - 1; NaN for fewer than two).
 
     Args:
         table: One row per image, from `per_image`.
         policy: What empty masks give.
 
     Returns:
-        One row per name in `METRICS` with the columns `micro`, `macro`, `images` (those in the macro mean),
-        `undefined` (those left out of it), `missed` (images with a mass in which nothing was predicted),
+        One row per name in `METRICS` with the columns `micro`, `macro`, `sd`, `images` (those in the macro
+        mean), `undefined` (those left out of it), `missed` (images with a mass in which nothing was predicted),
         `false_alarms` (images without a mass in which something was predicted) and `policy` (its name).
 
     Raises:
@@ -121,6 +122,7 @@ def summarize(table: pd.DataFrame, policy: EmptyPolicy = COUNT_MISSED) -> pd.Dat
         {
             "micro": [_resampled(table, once, name, "micro", policy).item() for name in METRICS],
             "macro": _mean(once, values)[0],
+            "sd": _deviation(once, values)[0],
             "images": defined,
             "undefined": len(table) - defined,
             "missed": int(((predicted == 0) & (true > 0)).sum()),
@@ -147,7 +149,7 @@ def bootstrap_interval(
     Args:
         table: One row per image, from `per_image`, with the column `group`.
         metric: One of `METRICS`.
-        aggregate: "micro" or "macro".
+        aggregate: "micro", "macro" or "sd".
         n: Resamples.
         seed: Of the resampling; the same table and seed give the same interval.
         group: What is drawn with replacement.
@@ -189,8 +191,9 @@ def _resampled(
     policy: EmptyPolicy,
 ) -> Float[np.ndarray, " n"]:
     """One value for each row of weights, which say how often an image is in the sample."""
-    if aggregate == "macro":
-        return _mean(weights, apply_policy(table, policy)[[metric]].to_numpy(np.float64))[:, 0]
+    if aggregate != "micro":
+        over_images = _mean if aggregate == "macro" else _deviation
+        return over_images(weights, apply_policy(table, policy)[[metric]].to_numpy(np.float64))[:, 0]
     if metric in OVERLAP:
         pooled = weights @ table[list(COUNTS)].to_numpy(np.float64)
         return overlap(*pooled.T, policy=policy)[metric]
@@ -207,6 +210,25 @@ def _mean(
     defined = ~np.isnan(values)
     total, count = weights @ np.where(defined, values, 0), weights @ defined.astype(np.float64)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _deviation(
+    weights: Float[np.ndarray, "n images"], values: Float[np.ndarray, "images metrics"]
+) -> Float[np.ndarray, "n metrics"]:
+    """Standard deviation of what is defined, each image counted as often as its weight says."""
+    defined = ~np.isnan(values)
+    # Moments about a point near the mean lose no digits to cancellation.
+    center = np.divide(
+        np.where(defined, values, 0).sum(0),
+        defined.sum(0),
+        out=np.zeros(values.shape[1]),
+        where=defined.any(0),
+    )
+    shifted = np.where(defined, values - center, 0)
+    count = weights @ defined.astype(np.float64)
+    total, squares = weights @ shifted, weights @ shifted**2
+    spread = np.maximum(squares - total**2 / np.maximum(count, 1), 0)
+    return np.sqrt(np.divide(spread, count - 1, out=np.full_like(spread, np.nan), where=count > 1))
 
 
 def _checked(table: pd.DataFrame, *more: str) -> pd.DataFrame:

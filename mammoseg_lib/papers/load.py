@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -79,14 +80,19 @@ def _paper(key: str, raw: object) -> Paper:
         for id, cell in cells:
             published[id].append(cell)
     _unique("tables", [table.id for table in tables])
-    methods = [_method(id, entry, settings, published[id]) for id, entry in raw["methods"].items()]
+    methods: dict[str, Method] = {}
+    for id, entry in raw["methods"].items():
+        if isinstance(entry, dict) and "tests" in entry:
+            methods[id] = _test(id, entry, methods, published[id])
+        else:
+            methods[id] = _method(id, entry, settings, published[id])
     claims = [_claim(entry, {table.id: table for table in tables}) for entry in raw["claims"]]
     notes = [Note(**_mapping(entry, "a note", required=("about", "text"))) for entry in raw["notes"]]
     return Paper(
         key=key,
         **{name: str(raw[name]) for name in TEXTS},
         hyperparameters=settings,
-        methods=tuple(methods),
+        methods=tuple(methods.values()),
         tables=tuple(tables),
         claims=tuple(claims),
         notes=tuple(notes),
@@ -107,14 +113,18 @@ def _hyperparameter(raw: object) -> Hyperparameter:
 def _method(id: str, raw: object, settings: tuple[Hyperparameter, ...], published: list[Published]) -> Method:
     place = f"method {id}"
     available = isinstance(raw, dict) and "reason" not in raw
-    optional = ("model", "training") if available else ()
+    optional = ("model", "training", "data") if available else ()
     raw = _mapping(raw, place, required=("label", "loss" if available else "reason"), optional=optional)
     if not published:
         raise PaperError(f"{place} stands in no table")
 
     def part(name: str) -> dict:
         default = {s.name.partition(".")[2]: s.value for s in settings if s.name.startswith(f"{name}.")}
-        return {**default, **raw.get(name, {})}
+        own = raw.get(name, {})
+        if name == "model" and own.get("name", default.get("name")) != default.get("name"):
+            # Another network: of the paper's own, only the start of its weights means anything to it.
+            default = {option: default[option] for option in ("weights",) if option in default}
+        return {**default, **own}
 
     loss, model = raw.get("loss", {}), part("model")
     for what, config in (("loss", loss), ("model", model)):
@@ -126,9 +136,26 @@ def _method(id: str, raw: object, settings: tuple[Hyperparameter, ...], publishe
         loss=loss,
         model=model,
         training=part("training"),
+        data=part("data"),
+        preprocessing=part("preprocessing"),
         published=tuple(published),
         available=available,
         reason=raw.get("reason"),
+    )
+
+
+def _test(id: str, raw: dict, methods: dict[str, Method], published: list[Published]) -> Method:
+    """A method whose networks are those of one further up, tested on other images."""
+    raw = _mapping(raw, f"method {id}", required=("label", "tests"))
+    if raw["tests"] not in methods:
+        raise PaperError(f"method {id} tests {raw['tests']!r}, which is no method further up")
+    return replace(
+        methods[raw["tests"]],
+        id=id,
+        label=raw["label"],
+        published=tuple(published),
+        available=False,
+        reason=f"it tests the networks of {raw['tests']} on other images; nothing is trained for it",
     )
 
 
@@ -168,7 +195,7 @@ def _number(printed: str, unit: str, place: str) -> float:
         value = float(printed)
     except ValueError:
         raise PaperError(f"{place}: {printed!r} is not a number") from None
-    if not 0 <= value <= (100 if unit == "%" else float("inf")):
+    if not 0 <= value <= {"%": 100, "fraction": 1}.get(unit, float("inf")):
         raise PaperError(f"{place}: {printed} is out of range")
     return value
 

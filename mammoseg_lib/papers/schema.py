@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Value = str | int | float | bool | list | None
+Value = str | int | float | bool | list | dict | None
 
 
 class PaperError(ValueError):
@@ -18,7 +18,7 @@ class Published:
     Attributes:
         metric: What it measures, by the name that this project uses; where a header is wrong, not the header.
         value: In the paper's unit.
-        unit: "%", or "not stated".
+        unit: "%", "fraction" (0..1), or "not stated".
         table: Such as "Table 1".
         row: The row as printed, with the group it stands in.
         column: The header as printed, with the block it stands in.
@@ -61,6 +61,8 @@ class Method:
         loss: Arguments of `build_loss`; empty where the method is not available.
         model: Arguments of `build_model`.
         training: Options of `Training`.
+        data: Settings `data.*` of the paper, with what the method changes.
+        preprocessing: Settings `preprocessing.*` likewise.
         published: Every number that the paper reports for it, table by table.
         available: Whether it can be run.
         reason: Why not, where it cannot.
@@ -71,6 +73,8 @@ class Method:
     loss: dict[str, Value]
     model: dict[str, Value]
     training: dict[str, Value]
+    data: dict[str, Value]
+    preprocessing: dict[str, Value]
     published: tuple[Published, ...]
     available: bool = True
     reason: str | None = None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from mammoseg_lib.metrics import COUNT_MISSED, METRICS, OVERLAP, EmptyPolicy, bootstrap_interval, summarize
 from mammoseg_lib.papers import Method, Paper
 
 NOT_RUN = "not run"
-SETTINGS = ("profile", "variant", "source", "protocol", "image_size", "base_width", "epochs")
+SETTINGS = (
+    "profile", "variant", "source", "trained_on", "networks", "start", "protocol", "image_size", "base_width",
+    "epochs",
+)  # fmt: skip
 """Columns of the results that say how a method was run; they must not differ within a method."""
 
 FRACTIONS = (*OVERLAP, "lesion_sensitivity")
@@ -31,7 +35,8 @@ def reproduced(
 
     Args:
         results: One row per run and test image, from `runs.results`.
-        metrics: Names in `METRICS`.
+        metrics: Names in `METRICS`, or such a name with `_sd`: its standard deviation over images, in the
+            place of the mean over images.
         policy: What empty masks give.
         n: Resamples.
         seed: Of the resampling.
@@ -49,14 +54,17 @@ def reproduced(
         summary = summarize(table, policy)
         counts = {"folds": table["fold"].nunique(), "seeds": table["seed"].nunique()}
         for metric in metrics:
-            unit, factor = _unit(metric)
+            base = metric.removesuffix("_sd")
+            unit, factor = _unit(base)
             row = {"method": method, "metric": metric, "unit": unit}
-            for aggregate in ("micro", "macro"):
-                interval = bootstrap_interval(table, metric, aggregate, n=n, seed=seed, policy=policy)
-                values = (summary.loc[metric, aggregate], *interval)
+            for aggregate, kind in (("micro", "micro"), ("macro", "macro" if base == metric else "sd")):
+                values = (np.nan, np.nan, np.nan)
+                if base == metric or kind == "sd":
+                    interval = bootstrap_interval(table, base, kind, n=n, seed=seed, policy=policy)
+                    values = (summary.loc[base, kind], *interval)
                 for end, value in zip(("", "_low", "_high"), values, strict=True):
                     row[f"reproduced_{aggregate}{end}"] = factor * value
-            rest = summary.loc[metric, ["images", "undefined", "missed", "false_alarms", "policy"]]
+            rest = summary.loc[base, ["images", "undefined", "missed", "false_alarms", "policy"]]
             rows.append({**row, **rest.to_dict(), **counts})
     return pd.DataFrame(rows)
 
@@ -118,6 +126,10 @@ def compare(
         ours = pd.DataFrame(columns=["method", "metric", *columns])
     comparison = cells.merge(ours, how="left", on=["method", "metric"])
     comparison = comparison.astype(dict.fromkeys(ESTIMATES, "float64"))
+    # A paper that prints 0.798 is compared with 0.812, not with 81.2 %.
+    fraction = (comparison["published_unit"] == "fraction") & (comparison["unit"] == "%")
+    comparison.loc[fraction, list(ESTIMATES)] /= 100
+    comparison.loc[fraction, "unit"] = "fraction"
     return comparison.assign(reproduced_with=comparison["method"].map(with_what))
 
 
@@ -127,17 +139,25 @@ def settings_text(paper: Paper, table: pd.DataFrame) -> str:
     For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed".
     """
     first, folds, seeds = table.iloc[0], table["fold"].nunique(), table["seed"].nunique()
-    reduced = "phantoms" in first["source"]
+    reduced = "phantoms" in first["source"] or "phantoms" in first["trained_on"]
     wanted = {
-        "data.n_folds": folds,
+        "data.n_folds": folds * first["networks"],
         "preprocessing.size": first["image_size"],
         "training.epochs": first["epochs"],
     }
     parts = [first["source"], f"{first['image_size']:.0f} px"]
+    if first["trained_on"] != first["source"]:
+        parts[0] = f"trained on {first['trained_on']}, tested on {first['source']}"
+    own = paper.find(first["method"]).model
     if pd.notna(first["base_width"]):
         parts.append(f"base width {first['base_width']:.0f}")
-        wanted["model.base_width"] = first["base_width"]
-    parts += [_plural(int(first["epochs"]), "epoch"), _plural(folds, "fold"), _plural(seeds, "seed")]
+        reduced |= first["base_width"] < own.get("base_width", 0)
+    if first["start"] != own.get("weights", "none"):
+        reduced = True
+        parts.append("random start" if first["start"] == "none" else f"start: {first['start']}")
+    parts.append(_plural(int(first["epochs"]), "epoch"))
+    mean = f"mean of {first['networks']:.0f} networks"
+    parts += [mean if first["networks"] > 1 else _plural(folds, "fold"), _plural(seeds, "seed")]
     if first["variant"]:
         parts.append(first["variant"])
     known = {setting.name: setting.value for setting in paper.hyperparameters}

@@ -139,12 +139,14 @@ def _reproduced_text(cell: pd.Series | None, metric: str, aggregate: str) -> str
         return "-"
     if pd.isna(cell["images"]):
         return cell["reproduced_with"].partition(":")[0]
-    aggregate = aggregate if metric in FRACTIONS else "macro"
+    aggregate = aggregate if metric in FRACTIONS else "macro"  # distances, and deviations over images
     value, low, high = (cell[f"reproduced_{aggregate}{end}"] for end in ("", "_low", "_high"))
     if np.isnan(value):
         shown = "undefined"
     else:
-        shown = f"{value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else "")
+        digits = 3 if cell["unit"] == "fraction" else 1
+        shown = f"{value:.{digits}f}"
+        shown += f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else ""
     if aggregate == "macro" and cell["undefined"]:
         shown += f"; {cell['undefined']:.0f} of {cell['images'] + cell['undefined']:.0f} images left out"
     return shown

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.datasets import sample_table
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
 from mammoseg_lib.preprocessing import PreparedSet
-from mammoseg_lib.training import SegmentationDataset, Trainer, Training
+from mammoseg_lib.training import Trainer, Training
 from tests.bench.timing import Row, paired
 
 N, SIZE, BATCH = 8, 128, 4
