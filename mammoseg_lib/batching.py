@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -97,7 +98,12 @@ class SegmentationDataset(Dataset):
         context = multiprocessing.get_context("spawn") if workers else None
         batches = BatchSampler(order, size, drop_last=False)
         return DataLoader(
-            self, sampler=batches, batch_size=None, num_workers=workers, multiprocessing_context=context
+            self,
+            sampler=batches,
+            batch_size=None,
+            num_workers=workers,
+            multiprocessing_context=context,
+            worker_init_fn=_one_thread,
         )
 
     def _features(self, masks: np.ndarray, spacings: np.ndarray) -> dict[str, Tensor]:
@@ -105,3 +111,8 @@ class SegmentationDataset(Dataset):
             return {}
         rows = zip(masks, map(known_spacing, spacings), strict=True)
         return stack_features([self.loss.target_features(mask, spacing) for mask, spacing in rows])
+
+
+def _one_thread(worker: int) -> None:
+    """The processes are as many as there shall be: OpenCV need not add threads of its own."""
+    cv2.setNumThreads(1)

@@ -1,10 +1,11 @@
-"""The command line: `mammoseg phantoms | data check | data prepare | train | run-notebooks | tables`.
+"""The command line: `mammoseg phantoms | data ... | train | run-notebooks | tables`.
 
 What needs PyTorch is imported inside the command that uses it, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,10 +19,10 @@ app = typer.Typer(
     help="A reproducible companion to four papers on breast mass segmentation.",
     epilog="Real data is found through the environment variable MAMMOSEG_DATA; see data/README.md.",
 )
-data = typer.Typer(no_args_is_help=True, help="Check and prepare a data set.")
+data = typer.Typer(no_args_is_help=True, help="Describe, check, prepare and export a data set.")
 app.add_typer(data, name="data")
 
-SourceName = Literal["inbreast", "busi"]
+SourceName = Literal["inbreast", "cbis_ddsm", "busi", "folder"]
 SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
 RootOption = Annotated[
     Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
@@ -43,9 +44,7 @@ def phantoms(
     out: Annotated[
         Path | None, typer.Option(help="New folder to write. Default: one below data/phantoms.")
     ] = None,
-    n_images: Annotated[
-        int, typer.Option(help="Images with a mass (INbreast) or pictures in all (BUSI).")
-    ] = 120,
+    n_images: Annotated[int, typer.Option(help="Images with a mass (INbreast) or in all (others).")] = 120,
     size: Annotated[int, typer.Option(help="Longest side in pixels.")] = 256,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
 ) -> None:
@@ -63,15 +62,22 @@ def phantoms(
 
 
 @data.command()
-def check(source: SourceArgument, root: RootOption = None) -> None:
+def check(
+    source: SourceArgument,
+    root: RootOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; data/README.md describes its keys.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
+) -> None:
     """Read every file of a data set; list what is broken and exit with 1 if anything is."""
     from mammoseg_lib.datasets import open_source
     from mammoseg_lib.datasets.check import check_source
+    from mammoseg_lib.parallel import parallel_map
 
-    found = open_source(source, root)
-    typer.echo(found)
-    report = check_source(found, progress=sys.stderr.isatty())
-    typer.echo(report.text())
+    with parallel_map(jobs) as run_map:
+        report = check_source(open_source(source, root), run_map, progress=sys.stderr.isatty())
+    typer.echo(json.dumps(report.document(), indent=2) if as_json else report.text())
     if report.broken:
         raise typer.Exit(1)
 
@@ -94,7 +100,7 @@ def prepare(
     from mammoseg_lib import preprocessing
     from mammoseg_lib.datasets import open_source
 
-    crop = crop or ("breast" if source == "inbreast" else "none")
+    crop = crop or ("none" if source == "busi" else "breast")
     settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
     prepared = preprocessing.prepare(
         open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
@@ -103,6 +109,54 @@ def prepare(
     for problem in prepared.problems:
         typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
     if any(problem.kind == "broken" for problem in prepared.problems):
+        raise typer.Exit(1)
+
+
+@data.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder with DICOM, PNG or TIFF images and their masks.")],
+) -> None:
+    """Write samples.csv for images of one's own, as far as names and headers tell; never overwrite."""
+    from mammoseg_lib.datasets.folder_template import write_template
+
+    template = write_template(folder)
+    typer.echo(template.text())
+    if template.problems:
+        raise typer.Exit(1)
+
+
+@data.command()
+def export(
+    source: SourceArgument,
+    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    root: RootOption = None,
+    window: Annotated[
+        Literal["sigmoid", "percentiles", "none"],
+        typer.Option(help="Gray values: a sigmoid VOI LUT (003), percentiles, or as they are."),
+    ] = "sigmoid",
+    size: Annotated[
+        int | None, typer.Option(help="Pad and resize to a square of this side (003: 512).", min=1)
+    ] = None,
+    with_masses: Annotated[
+        bool, typer.Option("--with-masses", help="Leave out images without a mass.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
+) -> None:
+    """Write a data set as 16-bit PNG images, PNG masks and samples.csv; exit with 1 if anything is broken."""
+    from mammoseg_lib.datasets import open_source
+    from mammoseg_lib.export import export as export_source
+
+    filters = {"with_masses": True} if with_masses else {}
+    found = open_source(source, root)
+    typer.echo(found, err=True)
+    done = export_source(
+        found, out, window=window, size=size, jobs=jobs, progress=sys.stderr.isatty(), **filters
+    )
+    for problem in done.problems:
+        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
+    n_broken = sum(problem.kind == "broken" for problem in done.problems)
+    typer.echo(f"{done.n_images} images written, {n_broken} broken")
+    if n_broken:
         raise typer.Exit(1)
 
 
@@ -223,7 +277,7 @@ def main() -> None:
 
     try:
         app()
-    except (DataError, NotebookError, ValueError) as error:
+    except (DataError, NotebookError, OSError, ValueError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
 

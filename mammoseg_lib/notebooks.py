@@ -57,7 +57,9 @@ def paper_of(study: str) -> str:
 
 def may_show_real(profile: str, parameters: Mapping[str, object]) -> bool:
     """Whether the outputs of a notebook may show real images, and are written apart for that."""
-    return profile != "smoke" or parameters.get("phantoms") is False
+    return profile != "smoke" or any(
+        value is False for name, value in parameters.items() if name in ("phantoms", "test_phantoms")
+    )
 
 
 def check_parameters(path: Path, given: Mapping[str, object]) -> None:

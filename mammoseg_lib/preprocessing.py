@@ -7,10 +7,7 @@ their tables imply are those of images cropped to the breast first (2.4-2.6 %), 
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+import os
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +22,14 @@ from tqdm import tqdm
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample, Source
+from mammoseg_lib.datasets.windowing import sigmoid
+from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.storage import atomic_folder, digest, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
 CACHE_VERSION = 1  # raise it when what this module computes changes
+FRAME = 0.02  # of the height or width: how deep a burned-in frame may be
+ONE_GRAY = 0.02  # of the largest gray value: how little the pixels of a burned-in line differ
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,27 @@ class Preprocessing:
         crop: "breast" cuts to the bounding box of the breast, "none" keeps the whole frame.
         resize: "stretch" makes the image square as the papers do, at the cost of its aspect; "pad" keeps the
             aspect and fills up with zeros on the right and below.
-        window: Percentiles of the breast's gray values that become 0 and 1; None keeps the detector's range.
+        window: Percentiles of the breast's gray values that become 0 and 1; None keeps the detector's range;
+            "sigmoid" applies a sigmoid VOI LUT (DICOM PS3.3 C.11.2.1.3.1) whose center is the middle of the
+            0.5th and the 99.5th percentile of the breast's gray values and whose width is half their
+            distance, so that they become 0.018 and 0.982. It stands in for a VOI LUT that is not published:
+            the files of INbreast have none, and 003 gave them "a proper Siemens" one. 003's setting is then
+            `Preprocessing(size=512, crop="none", resize="pad", window="sigmoid")`.
     """
 
     size: int = 256
     crop: Literal["breast", "none"] = "breast"
     resize: Literal["stretch", "pad"] = "stretch"
-    window: tuple[float, float] | None = (0.5, 99.5)
+    window: tuple[float, float] | str | None = (0.5, 99.5)
 
     def __post_init__(self):
         if self.crop not in ("breast", "none") or self.resize not in ("stretch", "pad") or self.size < 1:
             raise ValueError(f"crop is breast|none, resize is stretch|pad, size is positive; got {self}")
+        window = (0, 100) if self.window in ("sigmoid", None) else self.window
+        if isinstance(window, str) or len(window) != 2 or not 0 <= window[0] < window[1] <= 100:
+            raise ValueError(
+                f"window is two percentiles in rising order, 'sigmoid' or None; got {self.window!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -76,21 +87,53 @@ def breast_mask(image: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
 
 
+def without_frame(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """The image with 0 on the lines of a frame that a workstation burned into its edges.
+
+    Such lines begin at the very edge, run along all of it, are brighter than the background and have one gray
+    value: their pixels differ by less than `ONE_GRAY` of the image's largest value, which those of tissue
+    never do. They reach in by at most `FRAME` of the image.
+    """
+    result, top = image, float(image.max())
+    for turns in range(4):
+        side = np.rot90(image, turns)[: 2 + int(FRAME * image.shape[turns % 2])]
+        low, high = side.min(1), side.max(1)
+        burned = (low > ONE_GRAY * top) & (high - low < ONE_GRAY * top)
+        if burned[0] and not burned.all():  # an evenly bright image has no frame
+            result = image.copy() if result is image else result
+            np.rot90(result, turns)[: burned.argmin()] = 0
+    return result
+
+
+def crop_and_window(sample: Sample, settings: Preprocessing) -> Sample:
+    """The first two steps of `prepare_sample`, at the image's own size."""
+    image, mask, breast = sample.image, sample.mask, np.ones(sample.image.shape, dtype=bool)
+    if settings.crop == "breast" or settings.window == "sigmoid":
+        image = without_frame(image)  # before the breast is looked for, or the two would be one region
+        breast = breast_mask(image)
+    if settings.crop == "breast":
+        x, y, box_width, box_height = cv2.boundingRect(breast.astype(np.uint8))
+        box = np.s_[y : y + box_height, x : x + box_width]
+        image, mask, breast = image[box], mask[box], breast[box]
+    if settings.window is not None:
+        supplied = settings.window == "sigmoid"
+        low, high = np.percentile(image[breast], (0.5, 99.5) if supplied else settings.window)
+        span = max(high - low, 1e-6)
+        if supplied:
+            image = sigmoid(image, float(low + high) / 2, float(span) / 2)
+        else:
+            image = ((image - low) / span).clip(0, 1)
+    return Sample(image, mask, sample.spacing_mm)
+
+
 def prepare_sample(sample: Sample, settings: Preprocessing) -> Prepared:
     """Crop, window and resize one sample.
 
     A mask pixel is set where more than half of it is covered by the mass; a mass so small that no pixel
     is, keeps the pixel that it covers most, so that no image loses its mass by being resized.
     """
-    image, mask = sample.image, sample.mask
-    breast = breast_mask(image) if settings.crop == "breast" else np.ones(image.shape, dtype=bool)
-    if settings.crop == "breast":
-        x, y, box_width, box_height = cv2.boundingRect(breast.astype(np.uint8))
-        box = np.s_[y : y + box_height, x : x + box_width]
-        image, mask, breast = image[box], mask[box], breast[box]
-    if settings.window is not None:
-        low, high = np.percentile(image[breast], settings.window)
-        image = ((image - low) / max(high - low, 1e-6)).clip(0, 1)
+    cut = crop_and_window(sample, settings)
+    image, mask = cut.image, cut.mask
     height, width = image.shape
     if settings.resize == "stretch":
         new = (settings.size, settings.size)
@@ -184,7 +227,7 @@ def _open(folder: Path, key: str, source: Source) -> PreparedSet:
 def _fill(
     folder: Path, source: Source, settings: Preprocessing, filters: dict, jobs: int, progress: bool
 ) -> None:
-    with _parallel_map(jobs) as run_map:
+    with parallel_map(jobs) as run_map:
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
         shape = (len(table), settings.size, settings.size)
@@ -193,7 +236,7 @@ def _fill(
             ("masks", np.bool_, shape),
             ("spacing_mm", np.float32, (len(table), 2)),
         ):
-            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, array_shape).flush()
+            _new_array(folder / f"{name}.npy", dtype, array_shape)
         work = partial(_prepare_row, folder, source, settings)
         outcomes = run_map(work, table.iterrows())
         bar = tqdm(
@@ -210,19 +253,12 @@ def _fill(
     write_json(folder / "problems.json", [asdict(problem) for problem in problems])
 
 
-@contextmanager
-def _parallel_map(jobs: int) -> Iterator[Callable[[Callable, Iterable], Iterable]]:
-    """The built-in `map`, or one that shares the work among processes."""
-    if jobs == 1:
-        yield map
-        return
-    # Forked from a small server process: a plain fork of a process that runs threads can hang.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield pool.map
+def _new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
+    """An array on disk with its space set aside: where that ran out later, writing would kill the process."""
+    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _prepare_row(

@@ -48,7 +48,7 @@ def write_outlines(path: Path, rois: list[tuple[str, list[tuple[float, float]]]]
 def write_inbreast(
     root: Path, images: dict[str, list[tuple[str, list[tuple[float, float]]]]], shape=(64, 48)
 ) -> Path:
-    """A release with the ROIs given for each `<id>_<patient>`; no XML file where the list is empty."""
+    """A release with the ROIs given for each `<id>_<patient>`; without any: no XML file, BI-RADS 1."""
     rows = [HEADER]
     for name, rois in images.items():
         number = name.split("_")[0]
@@ -56,6 +56,6 @@ def write_inbreast(
         write_dicom(root / "AllDICOMs" / f"{name}_MG_L_ML_ANON.dcm", pixels)
         if rois:
             write_outlines(root / "AllXML" / f"{number}.xml", rois)
-        rows.append(f"removed;removed;L;MLO;201001;{number};2;4a")
+        rows.append(f"removed;removed;L;MLO;201001;{number};2;{'4a' if rois else '1'}")
     (root / "INbreast.csv").write_text("\r\n".join(rows) + "\r\n")
     return root

@@ -42,7 +42,7 @@ def test_help_names_everything(command, words, monkeypatch):
 
 
 def test_check_counts_and_succeeds_on_whole_data(release):
-    result = _run("data", "check", "inbreast", "--root", release)
+    result = _run("data", "check", "inbreast", "--root", release, "--jobs", 1)
     assert result.exit_code == 0
     assert "with a mass                  3" in result.output
     assert "without                      1" in result.output
@@ -52,9 +52,9 @@ def test_check_counts_and_succeeds_on_whole_data(release):
 def test_check_names_what_is_broken_and_fails(release):
     path = release / "AllDICOMs" / "101_01_MG_L_ML_ANON.dcm"
     path.write_bytes(path.read_bytes()[:-50])
-    result = _run("data", "check", "inbreast", "--root", release)
+    result = _run("data", "check", "inbreast", "--root", release, "--jobs", 1)
     assert result.exit_code == 1
-    assert "broken: 101_01_MG_L_ML_ANON.dcm: " in result.output
+    assert "broken: AllDICOMs/101_01_MG_L_ML_ANON.dcm: " in result.output
     assert "with a mass                  2" in result.output
 
 

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from mammoseg_lib import preprocessing
 from mammoseg_lib.datasets import DataError, Sample, Source, inbreast, open_source
-from mammoseg_lib.preprocessing import Preprocessing, breast_mask, prepare, prepare_sample
+from mammoseg_lib.datasets.phantom_mammogram import Mammogram, draw_mammogram
+from mammoseg_lib.preprocessing import (
+    Preprocessing,
+    breast_mask,
+    crop_and_window,
+    prepare,
+    prepare_sample,
+    without_frame,
+)
 from tests.release import SQUARE, write_inbreast
 
 
@@ -67,6 +78,102 @@ def test_the_window_maps_percentiles_of_the_breast_to_zero_and_one(sample):
     assert plain.image.max() < 0.85
 
 
+def test_the_supplied_sigmoid_is_that_of_the_standard_on_the_breast(sample):
+    breast = breast_mask(sample.image)
+    low, high = np.percentile(sample.image[breast], (0.5, 99.5)).astype(float)
+    center, width = (low + high) / 2, (high - low) / 2
+    expected = [[1 / (1 + math.exp(-4 * (x - center) / width)) for x in row] for row in sample.image.tolist()]
+    shown = crop_and_window(sample, Preprocessing(crop="none", window="sigmoid"))
+    np.testing.assert_allclose(shown.image, expected, atol=1e-6)
+    # The background is black and the ends of the window are where the docstring says.
+    assert shown.image[sample.image == 0].max() < 0.018
+    ends = shown.image[breast].min(), np.quantile(shown.image[breast], 0.995)
+    assert ends[1] == pytest.approx(0.982, abs=0.002)
+    # It depends on the breast alone: another marker, the same image of the breast.
+    other = sample.image.copy()
+    other[2:5, 44:47] = 0.3
+    again = crop_and_window(Sample(other, sample.mask), Preprocessing(crop="none", window="sigmoid"))
+    np.testing.assert_array_equal(again.image[10:50], shown.image[10:50])
+
+
+def test_the_setting_of_003_keeps_the_aspect_of_image_and_mask():
+    image, mask = np.zeros((1024, 768), np.float32), np.zeros((1024, 768), bool)
+    image[100:900, :500] = 0.3  # the breast: 800 by 500
+    image[300:540, 100:260] = 0.9  # a mass: 240 by 160
+    mask[300:540, 100:260] = True
+    setting = Preprocessing(size=512, crop="none", resize="pad", window="sigmoid")
+    prepared = prepare_sample(Sample(image, mask, 0.1), setting)
+    for lit, box in (
+        (prepared.image > 0.9, np.s_[150:270, 50:130]),
+        (prepared.mask, np.s_[150:270, 50:130]),
+        (prepared.image > 0.015, np.s_[50:450, :250]),
+    ):
+        expected = np.zeros((512, 512), bool)
+        expected[box] = True
+        np.testing.assert_array_equal(lit, expected)
+    assert not prepared.image[:, 384:].any()  # the frame is 384 wide, the rest is filled up
+    np.testing.assert_allclose(prepared.spacing_mm, 0.2, rtol=1e-6)
+
+
+def test_a_blank_image_has_a_sigmoid_too():
+    prepared = prepare_sample(
+        Sample(np.zeros((20, 20), np.float32), np.eye(20, dtype=bool)),
+        Preprocessing(size=20, window="sigmoid"),
+    )
+    assert np.isfinite(prepared.image).all()
+
+
+@pytest.fixture(scope="module")
+def mammogram():
+    drawn = draw_mammogram(Mammogram("L", "MLO", 2, 0, (0.5, 0.9)), 128, np.random.default_rng(0))
+    return (drawn.pixels / 16383).astype(np.float32)
+
+
+def framed(image, depth, value, sides="tblr"):
+    burned = image.copy()
+    for side, line in {
+        "t": np.s_[:depth],
+        "b": np.s_[-depth:],
+        "l": np.s_[:, :depth],
+        "r": np.s_[:, -depth:],
+    }.items():
+        if side in sides:
+            burned[line] = value
+    return burned
+
+
+@pytest.mark.parametrize("sides", ["tblr", "l", "tb", "r"])
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("value", [0.05, 1.0])
+def test_a_burned_in_frame_is_removed_before_the_breast_is_looked_for(mammogram, sides, depth, value):
+    burned = framed(mammogram, depth, value, sides)
+    np.testing.assert_array_equal(without_frame(burned), framed(mammogram, depth, 0, sides))
+    clean, mask = framed(mammogram, depth, 0, sides), np.zeros(mammogram.shape, bool)
+    for settings in (Preprocessing(size=64), Preprocessing(size=64, crop="none", window="sigmoid")):
+        found, wanted = (prepare_sample(Sample(image, mask), settings) for image in (burned, clean))
+        np.testing.assert_array_equal(found.image, wanted.image)
+
+
+def test_with_a_frame_left_in_the_breast_would_be_the_whole_picture(mammogram):
+    burned = framed(mammogram, 1, 1.0)
+    assert breast_mask(burned).any(0).all()
+    assert breast_mask(without_frame(burned)).any(0).mean() < 0.8
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (3, 3), (1, 5)])
+def test_an_even_image_has_no_frame(shape):
+    for value in (0, 0.5, 1):
+        image = np.full(shape, value, np.float32)
+        assert without_frame(image) is image
+
+
+def test_tissue_at_the_edge_is_no_frame(mammogram):
+    assert without_frame(mammogram) is mammogram
+    full = mammogram + np.float32(0.2)  # fog: the edge is bright all along, but not of one gray value
+    full[:, 0] *= np.linspace(1, 1.3, len(full), dtype=np.float32)
+    np.testing.assert_array_equal(without_frame(full)[:, 0], full[:, 0])
+
+
 def test_a_mass_too_small_to_fill_a_pixel_is_not_lost():
     mask = np.zeros((100, 100), bool)
     mask[33, 47] = True
@@ -86,6 +193,22 @@ def test_a_blank_image_is_kept_whole():
 def test_unknown_settings_are_refused():
     with pytest.raises(ValueError, match="size is positive"):
         Preprocessing(size=0)
+
+
+@pytest.mark.parametrize("window", ["siemens", "", (99.5, 0.5), (1.0, 1.0), (-1.0, 50.0), (0.0, 101.0)])
+def test_unknown_windows_are_refused(window):
+    with pytest.raises(ValueError, match=r"two percentiles in rising order, 'sigmoid' or None; got"):
+        Preprocessing(window=window)
+
+
+def test_the_names_of_cached_folders_are_those_of_before():
+    # The digest of the settings is part of a cached folder's name.
+    assert asdict(Preprocessing()) == {
+        "size": 256,
+        "crop": "breast",
+        "resize": "stretch",
+        "window": (0.5, 99.5),
+    }
 
 
 def test_cache_is_filled_once_and_the_same_whatever_the_number_of_processes(tmp_path, monkeypatch):
@@ -142,7 +265,7 @@ def test_an_interrupted_fill_leaves_nothing_that_reads_as_complete(tmp_path, mon
 def test_open_source_says_what_it_took(tmp_path, monkeypatch):
     root = _source(tmp_path).root
     assert open_source("inbreast", root).root == root
-    with pytest.raises(ValueError, match="inbreast, busi"):
+    with pytest.raises(ValueError, match="unknown source 'ddsm'; known: inbreast, "):
         open_source("ddsm")
     with pytest.raises(DataError, match="no such folder"):
         open_source("inbreast", tmp_path / "nowhere")
@@ -159,6 +282,12 @@ def test_open_source_says_what_it_took(tmp_path, monkeypatch):
     found = open_source("inbreast")
     assert found.real
     assert str(found) == "inbreast: real images in $MAMMOSEG_DATA/INbreast Release 1.0"
+
+
+def test_no_real_image_has_a_frame(real_inbreast):
+    for _, row in inbreast.index(real_inbreast).iterrows():
+        image = inbreast.load(row).image
+        assert without_frame(image) is image
 
 
 def test_real_mass_fractions_are_those_the_paper_implies(real_inbreast):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,32 @@ import pandas as pd
 from filelock import FileLock
 
 from mammoseg_lib import paths
-from mammoseg_lib.datasets import busi, inbreast, phantoms
-from mammoseg_lib.datasets.base import COLUMNS, DataError, Problem, Sample, sample_table
+from mammoseg_lib.datasets import busi, cbis_ddsm, folder, inbreast, phantom_cbis, phantom_own, phantoms
+from mammoseg_lib.datasets.base import (
+    COLUMNS,
+    DataError,
+    Problem,
+    Sample,
+    check_file,
+    printable,
+    sample_table,
+)
 from mammoseg_lib.storage import write_json
 
 __all__ = ["COLUMNS", "SOURCES", "DataError", "Problem", "Sample", "Source", "open_source", "sample_table"]
 
-SOURCES: dict[str, ModuleType] = {"inbreast": inbreast, "busi": busi}
-PHANTOM_WRITERS = {"inbreast": phantoms.write_inbreast, "busi": phantoms.write_busi}
+SOURCES: dict[str, ModuleType] = {
+    "inbreast": inbreast,
+    "cbis_ddsm": cbis_ddsm,
+    "busi": busi,
+    "folder": folder,
+}
+PHANTOM_WRITERS = {
+    "inbreast": phantoms.write_inbreast,
+    "cbis_ddsm": phantom_cbis.write_cbis_ddsm,
+    "busi": phantoms.write_busi,
+    "folder": phantom_own.write_folder,
+}
 
 
 @dataclass(frozen=True)
@@ -75,10 +94,10 @@ def open_source(
     """Find a data set: the folder given, else `MAMMOSEG_DATA`, else phantoms, which are written if need be.
 
     Args:
-        name: "inbreast" or "busi".
-        root: A release folder; its content counts as real data.
+        name: "inbreast", "cbis_ddsm", "busi" or "folder" (images of one's own).
+        root: A release folder; its content counts as real data, unless it lies in data/phantoms.
         phantoms: True takes phantoms even where real data is present, False makes its absence an error.
-        n_images: Phantom images to write (INbreast: with a mass; BUSI: in all).
+        n_images: Phantom images to write (INbreast: with a mass; others: in all).
         size: Longest side of a phantom image in pixels.
 
     Raises:
@@ -90,7 +109,8 @@ def open_source(
     if root is not None:
         if not Path(root).is_dir():
             raise DataError(root, "no such folder")
-        return Source(name, Path(root).resolve(), real=True)
+        folder = Path(root).resolve()
+        return Source(name, folder, real=not folder.is_relative_to(paths.phantoms()))
     data = paths.real_data()
     if data is not None and not data.is_dir():
         raise DataError(data, "MAMMOSEG_DATA names a folder that does not exist")
@@ -121,13 +141,19 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
     Reading 8 GB at every start would take a minute, so the digest of each file is kept beside the cache and
     trusted for as long as the file's size and modification time stay as they were.
     """
-    store = paths.cache() / "fingerprints" / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
+    store = paths.cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     store.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.with_suffix(".lock")):
         known = json.loads(store.read_text()) if store.exists() else {}
         seen = {}
         for path in files:
-            stat, name = path.stat(), path.relative_to(root).as_posix()
+            name = printable(path.relative_to(root).as_posix())
+            try:
+                check_file(path)
+            except DataError as error:  # what cannot be read is a part of what the data is
+                seen[name] = [0, 0, error.reason]
+                continue
+            stat = path.stat()
             stamp = [stat.st_size, stat.st_mtime_ns]
             old = known.get(name)
             seen[name] = old if old and old[:2] == stamp else [*stamp, _file_digest(path)]

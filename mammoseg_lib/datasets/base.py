@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +25,21 @@ COLUMNS: dict[str, str] = {
     "mass_fraction": "Float64",  # mass pixels / all pixels of the whole frame, in 0..1
     "split": "string",  # the source's own split, where it has one
 }
+# Of one image; the largest scans of film have 2**26. A damaged header must not take all memory.
+MAX_PIXELS = 2**27
+
+
+def printable(path: Path | str) -> str:
+    """A path for messages and records, on one line: what is not UTF-8 or not to be seen is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 class DataError(Exception):
     """A file or record that cannot be used. The message names the file and the reason."""
 
     def __init__(self, path: Path | str, reason: str):
-        super().__init__(f"{path}: {reason}")
-        self.path = str(path)
+        self.path = printable(path)
+        super().__init__(f"{self.path}: {reason}")
         self.reason = reason
 
     def __reduce__(self):
@@ -44,6 +53,14 @@ class Problem:
     path: str
     kind: str
     reason: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "path", printable(self.path))
+
+    @classmethod
+    def broken(cls, error: DataError) -> Problem:
+        """The file that an error names, as a problem of its source."""
+        return cls(error.path, "broken", error.reason)
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,54 @@ class Sample:
     image: Float[np.ndarray, "h w"]
     mask: Bool[np.ndarray, "h w"]
     spacing_mm: float | None = None
+
+
+def check_file(path: Path) -> None:
+    """Raise DataError unless there is a regular file: opening a named pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise DataError(path, "file is missing") from None
+    except ValueError:  # a null byte, from a damaged table
+        raise DataError(path, "no file can have this name") from None
+    except OSError as error:
+        raise DataError(path, f"cannot be opened ({error.strerror})") from error
+    if not stat.S_ISREG(mode):
+        raise DataError(path, "is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: If it is missing, no regular file, or cannot be opened.
+    """
+    check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(path, f"cannot be opened ({error.strerror})") from error
+
+
+def check_size(path: Path, height: int, width: int) -> None:
+    """Raise DataError for a frame that no image has; called before anything of that size is allocated."""
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise DataError(path, f"its header claims {width}x{height} pixels")
+
+
+def distinct(records: list[dict]) -> tuple[list[dict], list[Problem]]:
+    """The records whose sample id occurs once; every other one is a problem, since neither can be trusted."""
+    times = Counter(record["sample_id"] for record in records)
+    kept, problems = [], []
+    for record in records:
+        name = record["sample_id"]
+        if times[name] == 1:
+            kept.append(record)
+        else:
+            problems.append(
+                Problem(record["image_path"], "broken", f"{times[name]} files have the id {name}")
+            )
+    return kept, problems
 
 
 def sample_table(records: list[dict]) -> pd.DataFrame:

@@ -14,19 +14,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Num
+from jaxtyping import Bool
 
 from mammoseg_lib.datasets.base import DataError, Problem, Sample, sample_table
+from mammoseg_lib.datasets.png import png_size, read_png
 
 FOLDER = "Dataset_BUSI_with_GT"
 CLASSES = ("benign", "malignant", "normal")
 WORKING_SIZE = (256, 256)
+# The whole release, and a digest of which of its pictures show how many tumors.
+WHOLE = {"images": 780, "images_with_mass": 647, "benign": 437, "malignant": 210, "normal": 133}
+MASSES_DIGEST = "103aa625c3f9797c"
 IMAGE_NAME = re.compile(r"(?P<class>benign|malignant|normal) \((?P<number>\d+)\)\.png")
 
 
 def files(root: Path) -> list[Path]:
     """Every file that the samples are made from, for the fingerprint of the data."""
-    return sorted(path for name in CLASSES for path in root.glob(f"{name}/*.png"))
+    found = (path for name in CLASSES for path in (root / name).glob("*"))
+    # Suffixes of any case, but not the files that macOS adds beside each file.
+    return sorted(p for p in found if p.suffix.lower() == ".png" and not p.name.startswith("._"))
 
 
 def scan(
@@ -47,12 +53,12 @@ def scan(
     found = list(run_map(_examine, images))
     problems = [item for item in found if isinstance(item, Problem)]
     used = {mask for path in images for mask in _mask_paths(path)}
-    problems += [
-        Problem(str(path), "broken", "mask of no picture")
-        for path in everything
-        if path not in used and "_mask" in path.name
-    ]
-    return sample_table([item for item in found if isinstance(item, dict)]), problems
+    orphans = {path: path.stem.split("_mask")[0] for path in everything if path not in used.union(images)}
+    # A picture one of whose masks has a wrong number would come out with a part of its mask.
+    reason = "mask of no picture, or of another number than 1, 2, ...; its picture is left out"
+    problems += [Problem(str(path), "broken", reason) for path in orphans]
+    records = [item for item in found if isinstance(item, dict)]
+    return sample_table([r for r in records if r["sample_id"] not in orphans.values()]), problems
 
 
 def index(root: Path, **filters: object) -> pd.DataFrame:
@@ -87,7 +93,7 @@ def load(row: pd.Series) -> Sample:
         DataError: If a file cannot be read or a mask has another size than the picture.
     """
     path = Path(row["image_path"])
-    pixels = _read(path)
+    pixels = read_png(path)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
     image = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
@@ -105,14 +111,16 @@ def _examine(path: Path) -> dict | Problem:
     try:
         return _record(path)
     except DataError as error:
-        return Problem(error.path, "broken", error.reason)
+        return Problem.broken(error)
 
 
 def _record(path: Path) -> dict:
     name = IMAGE_NAME.fullmatch(path.name)
     if name is None or name["class"] != path.parent.name:
         raise DataError(path, "file name is not '<class> (<number>).png' in the folder of its class")
-    mask = _mask(path, None)
+    mask = _mask(path, png_size(path))
+    if mask.any() == (name["class"] == "normal"):
+        raise DataError(path, f"{name['class']}, but its mask is {'not ' if mask.any() else ''}empty")
     return {
         "sample_id": path.stem,
         "patient_id": pd.NA,
@@ -137,24 +145,12 @@ def _mask(path: Path, shape: tuple[int, int] | None) -> Bool[np.ndarray, "h w"]:
         raise DataError(path, "has no mask file")
     masks = []
     for mask_path in paths:
-        pixels = _read(mask_path)
+        pixels = read_png(mask_path)
         # The modes agree on what is lit: any color channel above half. Alpha is not part of the mask.
-        masks.append(
-            pixels > np.iinfo(pixels.dtype).max // 2 if pixels.ndim == 2 else pixels[..., :3].max(-1) > 127
-        )
+        light = pixels if pixels.ndim == 2 else pixels[..., :3].max(-1)
+        masks.append(light > np.iinfo(pixels.dtype).max // 2)
         if masks[-1].shape != (shape or masks[0].shape):
             raise DataError(
                 mask_path, f"mask has shape {masks[-1].shape}, expected {shape or masks[0].shape}"
             )
     return np.any(masks, axis=0)
-
-
-def _read(path: Path) -> Num[np.ndarray, "h w"] | Num[np.ndarray, "h w c"]:
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(path, f"cannot be opened ({error.strerror})") from error
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if pixels is None:
-        raise DataError(path, "cannot be decoded as a PNG image")
-    return pixels

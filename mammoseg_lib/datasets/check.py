@@ -1,15 +1,31 @@
-"""Reading every file of a source once, and saying what is whole, left out or broken."""
+"""Reading every file of a source once, and saying what is whole, left out, broken or doubtful."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import DataError, Problem, Source
+from mammoseg_lib.datasets.base import printable
+from mammoseg_lib.storage import digest
+
+TALLIED = ("pathology", "acr_density", "birads", "view", "laterality", "split")
+UNKNOWN = "unknown"
+LABELS = {
+    "images": "images that can be used",
+    "images_with_mass": "  with a mass",
+    "images_without_mass": "  without",
+    "excluded": "left out by rule",
+    "duplicates": "images that occur twice",
+}
 
 
 @dataclass(frozen=True)
@@ -17,43 +33,167 @@ class Report:
     """What a check found.
 
     Attributes:
+        source: What was checked.
         table: The samples that can be used.
         problems: The files that cannot, with the reason.
+        duplicates: Groups of sample ids whose images are the same, pixel by pixel.
+        disagreements: Sample ids of which the source's own table says something else, by what it says.
     """
 
+    source: Source
     table: pd.DataFrame
     problems: tuple[Problem, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    disagreements: dict[str, list[str]]
 
     @property
     def broken(self) -> tuple[Problem, ...]:
         """The problems that are faults of a file, not exclusions by rule."""
         return tuple(problem for problem in self.problems if problem.kind == "broken")
 
-    def text(self) -> str:
-        """Counts, then one line per problem."""
+    @property
+    def heading(self) -> str:
+        """Which data was checked; phantoms are called so first of all."""
+        what = "images of patients" if self.source.real else "PHANTOMS, no images of patients"
+        return f"{what}: {self.source.name} in {printable(paths.shown(self.source.root))}"
+
+    def counts(self) -> dict[str, int | None]:
+        """How many images, masses and patients there are, and how much cannot be used; None if unknown."""
         with_mass = self.table[self.table["n_masses"] > 0]
         kinds = Counter(problem.kind for problem in self.problems)
-        lines = [
-            f"images that can be used   {len(self.table):6d}",
-            f"  with a mass             {len(with_mass):6d}",
-            f"  without                 {len(self.table) - len(with_mass):6d}",
-            f"masses                    {int(with_mass['n_masses'].sum()):6d}",
-            f"patients with a mass      {with_mass['patient_id'].nunique() or 'unknown':>6}",
-            f"left out by rule          {kinds['excluded']:6d}",
-            f"broken                    {kinds['broken']:6d}",
+        of_patient = self.table["patient_id"].value_counts()
+        return {
+            "images": len(self.table),
+            "images_with_mass": len(with_mass),
+            "images_without_mass": len(self.table) - len(with_mass),
+            "masses": int(with_mass["n_masses"].sum()),
+            "patients": len(of_patient) or None,
+            "patients_with_mass": with_mass["patient_id"].nunique() or None,
+            "most_images_of_a_patient": int(of_patient.max()) if len(of_patient) else None,
+            "excluded": kinds["excluded"],
+            "broken": kinds["broken"],
+            "duplicates": len(self.duplicates),
+        }
+
+    def tallies(self) -> dict[str, dict[str, int]]:
+        """Images by density, view, ... where the source knows them of any image."""
+        known = [name for name in TALLIED if self.table[name].notna().any()]
+        return {
+            name: self.table[name].astype("string").fillna(UNKNOWN).value_counts().sort_index().to_dict()
+            for name in known
+        }
+
+    def whole(self) -> dict[str, tuple[int, int]]:
+        """What is here and what the whole release has, by count; empty where there is no release."""
+        release = getattr(self.source.reader, "WHOLE", {}) if self.source.real else {}
+        here = self.counts() | self.tallies().get("pathology", {})
+        return {what: (here.get(what) or 0, n) for what, n in release.items()}
+
+    def masses_digest(self) -> str:
+        """A digest of which images show how many masses."""
+        with_mass = self.table[self.table["n_masses"] > 0]
+        return digest(
+            [[name, int(n)] for name, n in zip(with_mass["sample_id"], with_mass["n_masses"], strict=True)]
+        )
+
+    def is_whole(self) -> bool | None:
+        """Whether every count and the digest are those of the release; None for phantoms and own folders."""
+        whole = self.whole()
+        if not whole:
+            return None
+        counted = all(here == release for here, release in whole.values())
+        return counted and self.masses_digest() == self.source.reader.MASSES_DIGEST
+
+    def patients_across_splits(self) -> list[str]:
+        """Patients with images in more than one part of the source's own split."""
+        parts = self.table.dropna(subset=["patient_id", "split"]).groupby("patient_id")["split"].nunique()
+        return parts.index[parts > 1].tolist()
+
+    def document(self) -> dict:
+        """Everything, for scripts; the keys are described in data/README.md."""
+        return {
+            "phantoms": not self.source.real,
+            "source": self.source.name,
+            "root": paths.shown(self.source.root),
+            "ok": not self.broken,
+            "counts": self.counts(),
+            "tallies": self.tallies(),
+            "whole": self.is_whole(),
+            "release": {what: {"here": here, "release": n} for what, (here, n) in self.whole().items()},
+            "masses_digest": self.masses_digest(),
+            "duplicates": [list(group) for group in self.duplicates],
+            "patients_across_splits": self.patients_across_splits(),
+            "disagreements": self.disagreements,
+            "problems": [asdict(problem) | {"path": self._relative(problem)} for problem in self.problems],
+        }
+
+    def text(self) -> str:
+        """The heading, the counts, and one line per finding."""
+        lines = [self.heading]
+        for what, n in self.counts().items():
+            lines.append(f"{LABELS.get(what, what.replace('_', ' ')):26}{UNKNOWN if n is None else n:>6}")
+        for name, tally in self.tallies().items():
+            lines.append(f"{name:28} " + ", ".join(f"{value}: {n}" for value, n in tally.items()))
+        lines += [self._whole_line()]
+        lines += [f"{problem.kind}: {self._relative(problem)}: {problem.reason}" for problem in self.problems]
+        lines += [f"the same pixels: {' = '.join(group)}" for group in self.duplicates]
+        lines += [f"in several parts of the split: patient {name}" for name in self.patients_across_splits()]
+        lines += [
+            f"{what}: {len(names)} ({', '.join(names)})"
+            for what, names in self.disagreements.items()
+            if names
         ]
-        lines += [f"{p.kind}: {paths.shown(p.path)}: {p.reason}" for p in self.problems]
         return "\n".join(lines)
 
+    def _whole_line(self) -> str:
+        if not self.whole():
+            reason = "a folder of one's own has no release" if self.source.real else "these are phantoms"
+            return f"whole release: does not apply, {reason}"
+        parts = [f"{what.replace('_', ' ')} {n} of {release}" for what, (n, release) in self.whole().items()]
+        same = self.masses_digest() == self.source.reader.MASSES_DIGEST
+        parts.append(f"masses of each image {'as' if same else 'NOT as'} in the release, by digest")
+        return f"whole release: {'yes' if self.is_whole() else 'no'}; {', '.join(parts)}"
 
-def check_source(source: Source, *, progress: bool = False) -> Report:
-    """Read every image and mask of a source, not only the headers that indexing reads."""
-    table, problems = source.scan()
-    whole = pd.Series(True, index=table.index)
-    for i, row in tqdm(table.iterrows(), total=len(table), desc="check", unit="image", disable=not progress):
-        try:
-            source.load(row)
-        except DataError as error:
-            problems.append(Problem(error.path, "broken", error.reason))
-            whole[i] = False
-    return Report(table[whole].reset_index(drop=True), tuple(problems))
+    def _relative(self, problem: Problem) -> str:
+        path = Path(problem.path)
+        inside = path.is_relative_to(self.source.root) and path != self.source.root
+        return path.relative_to(self.source.root).as_posix() if inside else paths.shown(path)
+
+
+def check_source(
+    source: Source,
+    run_map: Callable[[Callable, Iterable], Iterable] = map,
+    *,
+    progress: bool = False,
+) -> Report:
+    """Read every image and mask of a source, not only the headers that indexing reads.
+
+    Args:
+        source: What `open_source` found.
+        run_map: What reads the images: `map`, or one that shares the work among processes.
+        progress: Show a progress bar on stderr.
+    """
+    table, problems = source.scan(run_map)
+    read = run_map(partial(_pixels_digest, source), (row for _, row in table.iterrows()))
+    found = list(
+        tqdm(read, total=len(table), desc=f"check {source.name}", unit="image", disable=not progress)
+    )
+    broken = [isinstance(item, Problem) for item in found]
+    problems += [item for item in found if isinstance(item, Problem)]
+    groups: dict[str, list[str]] = {}
+    for name, item, failed in zip(table["sample_id"], found, broken, strict=True):
+        if not failed:
+            groups.setdefault(item, []).append(name)
+    table = table[[not failed for failed in broken]].reset_index(drop=True)
+    disagreements = getattr(source.reader, "disagreements", lambda root, table: {})(source.root, table)
+    duplicates = tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    return Report(source, table, tuple(problems), duplicates, disagreements)
+
+
+def _pixels_digest(source: Source, row: pd.Series) -> str | Problem:
+    """A digest of an image's size and pixels, or why it cannot be read."""
+    try:
+        image = source.load(row).image
+    except DataError as error:
+        return Problem.broken(error)
+    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()

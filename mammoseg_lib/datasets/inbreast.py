@@ -1,12 +1,13 @@
 """INbreast in its release layout: `AllDICOMs/*.dcm`, `AllXML/*.xml`, `INbreast.csv` or `INbreast.xls`.
 
-The outlines in the XML files say which images show masses. The table also has a "Mass" column, but it marks
-a different set of images. The patient is the hash in the DICOM's file name: the tables have it removed.
+The outlines in the XML files say which images show masses. The Excel table also has a "Mass" column, but it
+marks a different set of images; `disagreements` names them. The patient is the hash in the DICOM's file name:
+the tables have it removed.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import plistlib
 import re
 from collections.abc import Callable, Iterable
@@ -16,10 +17,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from skimage.draw import polygon2mask
+from skimage.draw import polygon, polygon2mask
 
-from mammoseg_lib.datasets.base import DataError, Problem, Sample, sample_table
+from mammoseg_lib.datasets.base import (
+    DataError,
+    Problem,
+    Sample,
+    check_file,
+    check_size,
+    distinct,
+    read_bytes,
+    sample_table,
+)
 from mammoseg_lib.datasets.dicom import read_header, read_image
+from mammoseg_lib.datasets.inbreast_table import disagreements as table_disagreements
+from mammoseg_lib.datasets.inbreast_table import read_table, table_path
 
 FOLDER = "INbreast Release 1.0"
 FILE_NAME = re.compile(
@@ -29,18 +41,16 @@ VIEWS = {"ML": "MLO"}  # the release writes ML in the file name of a mediolatera
 MASS_NAMES = {"mass", "masses"}
 POINT = re.compile(r"\(\s*([^,\s]+)\s*,\s*([^,\s]+)\s*\)")
 EDGE = 1.0  # px an outline may pass the frame's edge: readers clicked on the last column
+SUSPICIOUS = ("4", "5", "6")  # BI-RADS grades of which every image in the release has an outline file
+# The whole release, and a digest of which of its images show how many masses.
+WHOLE = {"images": 410, "images_with_mass": 107, "masses": 116, "patients_with_mass": 50}
+MASSES_DIGEST = "3570a69f13e4c3c7"
 
 
 def files(root: Path) -> list[Path]:
     """Every file that the samples are made from, for the fingerprint of the data."""
-    return sorted(
-        [
-            *root.glob("AllDICOMs/*.dcm"),
-            *root.glob("AllXML/*.xml"),
-            *root.glob("INbreast.csv"),
-            *root.glob("INbreast.xls"),
-        ]
-    )
+    tables = (root / name for name in ("INbreast.csv", "INbreast.xls"))
+    return sorted([*_listed(root, "AllDICOMs"), *_listed(root, "AllXML"), *filter(Path.exists, tables)])
 
 
 def scan(
@@ -48,19 +58,33 @@ def scan(
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """The table of all images that can be used, and every file that cannot, with the reason.
 
+    An image without an outline file shows no mass, unless its table row says that something suspicious is
+    there: then the file is missing, and the image is left out rather than taken for one without a mass.
+
     Args:
         root: The release folder.
         run_map: What examines the images: `map`, or one that shares the work among processes.
+
+    Raises:
+        DataError: If this is no release folder or its table cannot be read.
     """
-    images = sorted(root.glob("AllDICOMs/*.dcm"))
+    images = _listed(root, "AllDICOMs")
     if not images:
         raise DataError(root, "no AllDICOMs/*.dcm here; this is not an INbreast release folder")
     problems: list[Problem] = []
-    metadata = _metadata(root, problems).to_dict("index")
+    metadata = read_table(root, problems)
     records = []
     for record, found in run_map(partial(_examine, metadata), images):
         records += record
         problems += found
+    records, doubles = distinct(records)
+    orphans = {path: re.match(r"\d*", path.name)[0] for path in _orphans(root, images)}
+    reason = "is not named <image>.xml after an image that is here; an image with its number is left out"
+    problems += doubles + [Problem(str(path), "broken", reason) for path in orphans]
+    records = [r for r in records if r["sample_id"] not in orphans.values()]
+    unlisted = [r["sample_id"] for r in records if metadata and r["sample_id"] not in metadata]
+    reason = "the table has no row for image {}: density and BI-RADS are unknown"
+    problems += [Problem(str(table_path(root)), "excluded", reason.format(image)) for image in unlisted]
     return sample_table(records), problems
 
 
@@ -75,6 +99,11 @@ def select(table: pd.DataFrame, *, with_masses: bool | None = None) -> pd.DataFr
         pd.Series(True, index=table.index) if with_masses is None else (table["n_masses"] > 0) == with_masses
     )
     return table[keep].reset_index(drop=True)
+
+
+def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Images of which the release's table says something else than the sample table, by what it says."""
+    return table_disagreements(table, read_table(root, []))
 
 
 def load(row: pd.Series) -> Sample:
@@ -103,44 +132,61 @@ def mass_outlines(
 ) -> list[Float[np.ndarray, "n 2"]]:
     """The mass outlines in one XML file, each as (x, y) points in pixels; none when there is no file.
 
-    ROIs of other names (calcifications, points) are no masses, and neither is an outline of one or two
-    points, which encloses nothing; such an outline is left out and, if a list is given, reported there.
+    ROIs of other names (calcifications, points) are no masses, and neither is an outline that encloses no
+    pixel, as one or two points do; such an outline is left out and, if a list is given, reported there.
+    Where an outline crosses itself, what it goes around twice is outside (the even-odd rule).
 
     Raises:
-        DataError: If the file is no outline file, or an outline lies outside the image.
+        DataError: If the file is no outline file, or an outline leaves the image.
     """
     outlines = []
     for number, roi in enumerate(_rois(xml_path)):
         if str(roi.get("Name", "")).strip().casefold() not in MASS_NAMES:
             continue
         points = _points(xml_path, number, roi)
-        if len(points) < 3:
-            if problems is not None:
-                problems.append(
-                    Problem(str(xml_path), "excluded", f"ROI {number}: a mass of {len(points)} point(s)")
-                )
-            continue
-        (x_max, y_max), (x_min, y_min) = points.max(0), points.min(0)
+        (x_max, y_max), (x_min, y_min) = points.max(0, initial=0), points.min(0, initial=0)
         if min(x_min, y_min) < -EDGE or x_max > shape[1] + EDGE or y_max > shape[0] + EDGE:
             raise DataError(
                 xml_path, f"ROI {number}: outline leaves the image of {shape[1]}x{shape[0]} pixels"
             )
-        outlines.append(points)
+        if len(points) >= 3 and polygon(points[:, 1], points[:, 0], shape)[0].size:
+            outlines.append(points)
+        elif problems is not None:
+            reason = f"ROI {number}: a mass of {len(points)} point(s) that encloses no pixel"
+            problems.append(Problem(str(xml_path), "excluded", reason))
     return outlines
+
+
+def _listed(root: Path, folder: str) -> list[Path]:
+    """The files of a folder by their suffix in any case, but for those that macOS adds beside each file."""
+    suffix = {"AllDICOMs": ".dcm", "AllXML": ".xml"}[folder]
+    found = (root / folder).glob("*")
+    return sorted(p for p in found if p.suffix.lower() == suffix and not p.name.startswith("._"))
 
 
 def _xml_path(image_path: Path) -> Path:
     return image_path.parents[1] / "AllXML" / f"{image_path.name.split('_')[0]}.xml"
 
 
+def _orphans(root: Path, images: list[Path]) -> list[Path]:
+    """The outline files that belong to no image."""
+    used = {_xml_path(path) for path in images}
+    return [path for path in _listed(root, "AllXML") if path not in used]
+
+
 def _rois(path: Path) -> list[dict]:
-    try:
-        content = plistlib.loads(path.read_bytes())
-        return [roi for image in content["Images"] for roi in image["ROIs"]]
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return []
+    data = read_bytes(path)
+    try:
+        # Named, or a binary property list would be read too; entities are refused, nothing is fetched.
+        content = plistlib.loads(data, fmt=plistlib.FMT_XML)
+        rois = [roi for image in content["Images"] for roi in image["ROIs"]]
     except Exception as error:  # expat, plistlib and missing keys all mean the same: not an outline file
         raise DataError(path, f"cannot be read as an outline file ({error!r})") from error
+    if not all(isinstance(roi, dict) for roi in rois):
+        raise DataError(path, "cannot be read as an outline file (an ROI is no dictionary)")
+    return rois
 
 
 def _points(path: Path, number: int, roi: dict) -> np.ndarray:
@@ -151,6 +197,8 @@ def _points(path: Path, number: int, roi: dict) -> np.ndarray:
         raise DataError(path, f"ROI {number}: points cannot be read ({error!r})") from error
     if not np.isfinite(points).all():
         raise DataError(path, f"ROI {number}: a coordinate is not finite")
+    if roi.get("NumberOfPoints", len(points)) != len(points):
+        raise DataError(path, f"ROI {number}: {len(points)} points, where it says {roi['NumberOfPoints']}")
     return points
 
 
@@ -158,28 +206,35 @@ def _examine(metadata: dict[str, dict], path: Path) -> tuple[list[dict], list[Pr
     """The record of one image, or none, and what was left out."""
     problems: list[Problem] = []
     try:
-        return [_record(path, metadata, problems)], problems
+        record = _record(path, metadata, problems)
+        return [record] if record else [], problems
     except DataError as error:
-        return [], [*problems, Problem(error.path, "broken", error.reason)]
+        return [], [*problems, Problem.broken(error)]
 
 
-def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> dict:
+def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> dict | None:
     name = FILE_NAME.fullmatch(path.name)
     if name is None:
         raise DataError(path, "file name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm")
+    check_file(path)
     header = read_header(path)
-    shape = (header.height, header.width)
-    outlines = mass_outlines(_xml_path(path), shape, problems)
-    mask = union([polygon2mask(shape, outline[:, ::-1]) for outline in outlines], shape)
+    check_size(path, header.height, header.width)
+    shape, xml_path = (header.height, header.width), _xml_path(path)
     known = metadata.get(name["id"], {})
+    claims = _claims(known)
+    if claims and not os.path.lexists(xml_path):
+        problems.append(Problem(str(xml_path), "excluded", f"file is missing, but the table {claims}"))
+        return None
+    outlines = mass_outlines(xml_path, shape, problems)
+    mask = union([polygon2mask(shape, outline[:, ::-1]) for outline in outlines], shape)
     return {
         "sample_id": name["id"],
         "patient_id": name["patient"],
         "image_path": str(path),
         "laterality": name["laterality"],
         "view": VIEWS.get(name["view"], name["view"]),
-        "acr_density": known.get("ACR", pd.NA),
-        "birads": known.get("Bi-Rads", pd.NA),
+        "acr_density": known.get("ACR"),
+        "birads": known.get("Bi-Rads"),
         "pathology": pd.NA,  # the release has no biopsy results
         "n_masses": len(outlines),
         "mass_fraction": float(mask.mean()),
@@ -187,30 +242,9 @@ def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> d
     }
 
 
-def _metadata(root: Path, problems: list[Problem]) -> pd.DataFrame:
-    """ACR density and BI-RADS by image id, from the CSV or, failing that, the Excel file."""
-    csv, xls = root / "INbreast.csv", root / "INbreast.xls"
-    try:
-        if csv.exists():
-            table = pd.read_csv(csv, sep=";", dtype=str, encoding="utf-8-sig")
-        elif xls.exists():
-            table = pd.read_excel(xls, dtype=str, engine="calamine")
-        else:
-            problems.append(
-                Problem(str(root), "excluded", "no INbreast.csv or .xls: density and BI-RADS are unknown")
-            )
-            return pd.DataFrame(columns=["ACR", "Bi-Rads"])
-        table = table[["File Name", "ACR", "Bi-Rads"]].dropna(subset="File Name")
-    except Exception as error:  # pandas, calamine and missing columns: the table cannot be used
-        raise DataError(
-            csv if csv.exists() else xls, f"cannot be read as the INbreast table ({error})"
-        ) from error
-    table.index = table.pop("File Name").str.strip().str.removesuffix(".0")
-    table = table.apply(lambda column: column.str.strip()).replace("", pd.NA)
-    table["ACR"] = table["ACR"].map(_acr, na_action="ignore").astype("Int64")
-    return table[~table.index.duplicated()]
-
-
-def _acr(value: str) -> int | None:
-    number = float(value) if re.fullmatch(r"[0-9.]+", value) else math.nan
-    return int(number) if number in (1, 2, 3, 4) else None
+def _claims(known: dict) -> str | None:
+    """What a table row says for which there must be an outline file; None if it says no such thing."""
+    if known.get("Mass"):
+        return "marks a mass"
+    birads = known.get("Bi-Rads")
+    return f"says BI-RADS {birads}" if str(birads).startswith(SUSPICIOUS) else None

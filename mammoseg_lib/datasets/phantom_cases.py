@@ -46,12 +46,12 @@ class InbreastCase:
 
 def inbreast_cases(n_images: int, n_without: int, rng: np.random.Generator) -> list[InbreastCase]:
     """Plan `n_images` mammograms with masses and `n_without` without, of the same patients."""
-    studies, free = _studies(n_images, rng)
-    acr = _densities([patient for patient, _, _ in studies], rng)
+    studies, free = plan_studies(n_images, max(1, round(n_images * PATIENTS / IMAGES)), rng)
+    acr = plan_densities([patient for patient, _, _ in studies], ACR_IMAGES, rng)
     sides = sorted({(patient, side) for patient, side, _ in studies})
-    log_area = norm.ppf(_stratified(len(sides), rng)) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
+    log_area = norm.ppf(stratified(len(sides), rng)) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
     areas = dict(zip(sides, np.exp(log_area.clip(*LOG_AREA_RANGE)), strict=True))
-    traits = {side: _lesion(areas[side], rng) for side in sides}
+    traits = {side: plan_lesion(areas[side], rng) for side in sides}
     graded = {side: _birads(traits[side].kind, rng) for side in sides}
     # Two masses: in both views of a breast, until there are as many as in INbreast.
     n_double = max(round(n_images * (OUTLINES - IMAGES) / IMAGES), int(n_images >= 4))
@@ -64,15 +64,15 @@ def inbreast_cases(n_images: int, n_without: int, rng: np.random.Generator) -> l
         patient, side, view = studies[i] if i < n_images else free[(i - n_images) % len(free)]
         lesions, birads = (), str(rng.choice(["1", "2"]))
         if i < n_images:
-            lesions, birads = (_in_view(traits[patient, side], view, rng),), graded[patient, side]
+            lesions, birads = (in_view(traits[patient, side], view, rng),), graded[patient, side]
         if i in double:
-            lesions = _with_second(lesions[0], rng)
+            lesions = with_second(lesions[0], rng)
         mammogram = Mammogram(
             laterality=side,
             view=view,
             acr_density=acr[patient],
             detector=detectors[patient],
-            extent=_extent(view, breasts[patient], rng),
+            extent=breast_extent(view, breasts[patient], rng),
             lesions=lesions,
             overlapping=i in double and double.index(i) % 3 == 0,
             calcifications=int(rng.integers(1, 9)) if rng.random() < 0.5 else 0,
@@ -85,12 +85,11 @@ def inbreast_cases(n_images: int, n_without: int, rng: np.random.Generator) -> l
     return sorted(planned, key=lambda case: case.image_id)
 
 
-def _studies(n_images: int, rng: np.random.Generator) -> tuple[list[tuple], list[tuple]]:
+def plan_studies(n_images: int, n_patients: int, rng: np.random.Generator) -> tuple[list[tuple], list[tuple]]:
     """(patient, side, view) of every image with a mass, and of images of the same patients' other breasts.
 
     Most patients have both views of one breast, a few both breasts, and the rest a single view.
     """
-    n_patients = max(1, round(n_images * PATIENTS / IMAGES))
     counts = np.ones(n_patients, dtype=int)
     extra = n_images - n_patients
     while extra > 0:  # first a second view for (almost) everyone, then a second breast for some
@@ -114,10 +113,11 @@ def _studies(n_images: int, rng: np.random.Generator) -> tuple[list[tuple], list
     return studies, free or [(0, "L", "CC")]
 
 
-def _densities(patients: list[int], rng: np.random.Generator) -> dict[int, int]:
-    """An ACR class for each patient, such that the images' counts by class follow INbreast."""
+def plan_densities(patients: list[int], images: dict[int, int], rng: np.random.Generator) -> dict[int, int]:
+    """An ACR class for each patient, such that the images' counts by class follow those of a data set."""
     counts = Counter(patients)
-    wanted = {acr: len(patients) * n / IMAGES for acr, n in ACR_IMAGES.items()}
+    total = sum(images.values())
+    wanted = {acr: len(patients) * n / total for acr, n in images.items()}
     chosen = {}
     # Those with many images first: the others then even out what is left.
     for patient in sorted(rng.permutation(list(counts)).tolist(), key=lambda p: -counts[p]):
@@ -127,7 +127,8 @@ def _densities(patients: list[int], rng: np.random.Generator) -> dict[int, int]:
     return chosen
 
 
-def _lesion(area_mm2: float, rng: np.random.Generator) -> Lesion:
+def plan_lesion(area_mm2: float, rng: np.random.Generator) -> Lesion:
+    """A mass of this area; kind, contrast and position are drawn."""
     kind = str(rng.choice(["round", "lobulated", "spiculated"], p=[0.3, 0.3, 0.4]))
     return Lesion(
         kind=kind,
@@ -146,7 +147,7 @@ def _birads(kind: str, rng: np.random.Generator) -> str:
     return str(rng.choice(grades, p=weights))
 
 
-def _in_view(lesion: Lesion, view: str, rng: np.random.Generator) -> Lesion:
+def in_view(lesion: Lesion, view: str, rng: np.random.Generator) -> Lesion:
     """The lesion as one view shows it: as deep, nearly as large, but at another height."""
     return replace(
         lesion,
@@ -156,7 +157,7 @@ def _in_view(lesion: Lesion, view: str, rng: np.random.Generator) -> Lesion:
     )
 
 
-def _with_second(lesion: Lesion, rng: np.random.Generator) -> tuple[Lesion, Lesion]:
+def with_second(lesion: Lesion, rng: np.random.Generator) -> tuple[Lesion, Lesion]:
     """The lesion and a smaller one, which share its area."""
     share = float(rng.uniform(0.6, 0.85))
     second = replace(
@@ -169,7 +170,9 @@ def _with_second(lesion: Lesion, rng: np.random.Generator) -> tuple[Lesion, Lesi
     return replace(lesion, area_mm2=share * lesion.area_mm2), second
 
 
-def _extent(view: str, breast: Float[np.ndarray, " 2"], rng: np.random.Generator) -> tuple[float, float]:
+def breast_extent(
+    view: str, breast: Float[np.ndarray, " 2"], rng: np.random.Generator
+) -> tuple[float, float]:
     """Width and height of the breast as parts of the frame; fitted, correlated by 0.54."""
     wide = breast[0]
     tall = 0.54 * wide + 0.84 * breast[1]
@@ -181,7 +184,7 @@ def _extent(view: str, breast: Float[np.ndarray, " 2"], rng: np.random.Generator
     return float(np.clip(extent[0], 0.27, 0.78)), float(np.clip(extent[1], 0.56, 1.0))
 
 
-def _stratified(n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
+def stratified(n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
     """One uniform number from each of n equal parts of 0..1, in random order."""
     return (rng.permutation(n) + rng.uniform(0, 1, n)) / n
 
@@ -208,7 +211,7 @@ def busi_cases(n_images: int, rng: np.random.Generator) -> list[BusiCase]:
         several = max(several, int(pathology == "benign" and n >= 4))
         doubled = set(rng.permutation(n)[:several].tolist())
         mean, deviation = LOGIT_AREA.get(pathology, (0.0, 1.0))
-        logit = norm.ppf(_stratified(n, rng)) * deviation + mean if n else np.empty(0)
+        logit = norm.ppf(stratified(n, rng)) * deviation + mean if n else np.empty(0)
         areas = (1 / (1 + np.exp(-logit))).clip(*AREA_RANGE)
         for i in range(n):
             tumors = ()

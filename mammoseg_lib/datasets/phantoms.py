@@ -1,4 +1,4 @@
-"""Phantom data sets on disk, in the release layout of INbreast or BUSI, for the readers of those sets.
+"""Phantom data sets on disk, in the release layout of INbreast or BUSI; `phantom_cbis` writes CBIS-DDSM.
 
 They stand in where the real sets, which their authors give out on request, are not at hand. Nothing in them
 stems from a patient: breasts, tissue and masses are drawn from random numbers, with counts and sizes that
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8, UInt16
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import PYDICOM_ROOT_UID, ExplicitVRLittleEndian, generate_uid
@@ -63,7 +63,7 @@ def write_inbreast(
         FileExistsError: If the folder exists.
         ValueError: If there is nothing to write.
     """
-    plan, *children = _seeds(
+    plan, *children = plan_seeds(
         root, n_images, size, seed, n_images + (n_without := round(WITHOUT_MASS * n_images))
     )
     cases = inbreast_cases(n_images, n_without, np.random.default_rng(plan))
@@ -77,7 +77,7 @@ def write_inbreast(
         ]
         (folder / "INbreast.csv").write_text("\n".join([CSV_HEADER, *rows]) + "\n", encoding="utf-8")
         work = partial(_write_mammogram, folder, size, seed)
-        _run(work, zip(cases, children, strict=True), len(cases), jobs, "INbreast phantoms", progress)
+        run_jobs(work, zip(cases, children, strict=True), len(cases), jobs, "INbreast phantoms", progress)
     return Path(root)
 
 
@@ -107,17 +107,17 @@ def write_busi(
         FileExistsError: If the folder exists.
         ValueError: If there is nothing to write.
     """
-    plan, *children = _seeds(root, n_images, size, seed, n_images)
+    plan, *children = plan_seeds(root, n_images, size, seed, n_images)
     cases = busi_cases(n_images, np.random.default_rng(plan))
     with atomic_folder(Path(root)) as folder:
         for name in ("benign", "malignant", "normal"):
             (folder / name).mkdir()
         work = partial(_write_ultrasound, folder, size)
-        _run(work, zip(cases, children, strict=True), len(cases), jobs, "BUSI phantoms", progress)
+        run_jobs(work, zip(cases, children, strict=True), len(cases), jobs, "BUSI phantoms", progress)
     return Path(root)
 
 
-def _seeds(root: Path | str, n_images: int, size: int, seed: int, n: int) -> list[np.random.SeedSequence]:
+def plan_seeds(root: Path | str, n_images: int, size: int, seed: int, n: int) -> list[np.random.SeedSequence]:
     """One seed for the plan and one for each image, after checking what was asked for."""
     if Path(root).exists():
         raise FileExistsError(f"{root}: exists already; phantoms are written to a new folder")
@@ -126,7 +126,10 @@ def _seeds(root: Path | str, n_images: int, size: int, seed: int, n: int) -> lis
     return np.random.SeedSequence(seed).spawn(1 + n)
 
 
-def _run(work: Callable, tasks: Iterable[tuple], total: int, jobs: int, label: str, progress: bool) -> None:
+def run_jobs(
+    work: Callable, tasks: Iterable[tuple], total: int, jobs: int, label: str, progress: bool
+) -> None:
+    """Do the work for every task, in threads; the first failure ends it."""
     # Threads, since drawing is spent inside FFTs, filters and random numbers that release the lock: they
     # start at once, where processes would first import everything again.
     with (
@@ -158,29 +161,39 @@ def _write_mammogram(
 
 
 def _dicom(case: InbreastCase, drawn: DrawnMammogram, patient: str, seed: int) -> FileDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MAMMOGRAPHY_FOR_PRESENTATION
     # Derived from what the image is, so that it is the same in every run.
     uid = partial(generate_uid, PYDICOM_ROOT_UID)
-    meta.MediaStorageSOPInstanceUID = uid([MARK, "image", str(seed), case.image_id, str(drawn.pixels.shape)])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(None, {}, preamble=b"\0" * 128, file_meta=meta)
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    image = uid([MARK, "image", str(seed), case.image_id, str(drawn.pixels.shape)])
+    dataset = gray_dicom(drawn.pixels, 14, image, MAMMOGRAPHY_FOR_PRESENTATION)
     dataset.StudyInstanceUID = uid([MARK, "study", str(seed), patient])
     dataset.SeriesInstanceUID = uid([MARK, "series", str(seed), patient])
-    dataset.Modality = "MG"
-    dataset.Manufacturer = dataset.SeriesDescription = dataset.PatientName = MARK
     dataset.PatientID = patient
     dataset.ViewPosition = case.mammogram.view
     dataset.ImageLaterality = case.mammogram.laterality
     dataset.ImagerPixelSpacing = [f"{drawn.spacing_mm:.8g}"] * 2
-    dataset.Rows, dataset.Columns = drawn.pixels.shape
+    return dataset
+
+
+def gray_dicom(
+    pixels: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], bits: int, uid: str, sop_class: str
+) -> FileDataset:
+    """An uncompressed gray image as DICOM, marked as a phantom; the caller adds whose it is."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, uid
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(None, {}, preamble=b"\0" * 128, file_meta=meta)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, uid
+    dataset.Modality = "MG"
+    dataset.Manufacturer = dataset.SeriesDescription = dataset.PatientName = MARK
+    dataset.Rows, dataset.Columns = pixels.shape
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 14, 13
+    dataset.BitsAllocated = 8 * pixels.itemsize
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
     dataset.PixelRepresentation = 0
-    dataset.add_new("PixelData", "OW", drawn.pixels.astype("<u2").tobytes())
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    # A value of a DICOM file has an even number of bytes.
+    dataset.add_new("PixelData", "OW", data + b"\0" * (len(data) % 2))
     return dataset
 
 

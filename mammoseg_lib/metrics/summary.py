@@ -107,8 +107,9 @@ def summarize(table: pd.DataFrame, policy: EmptyPolicy = COUNT_MISSED) -> pd.Dat
 
     Returns:
         One row per name in `METRICS` with the columns `micro`, `macro`, `sd`, `images` (those in the macro
-        mean), `undefined` (those left out of it), `missed` (images with a mass in which nothing was predicted),
-        `false_alarms` (images without a mass in which something was predicted) and `policy` (its name).
+        mean), `undefined` (those left out of it), `missed` (images with a mass in which nothing was
+        predicted), `false_alarms` (images without a mass in which something was predicted) and `policy` (its
+        name).
 
     Raises:
         ValueError: The table has no rows, or lacks a column.

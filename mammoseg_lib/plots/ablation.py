@@ -17,7 +17,9 @@ from mammoseg_lib.plots.losses import grid_panel, kinds_legend
 from mammoseg_lib.plots.style import CELLS, INK, MUTED, PREDICTION
 
 
-def ablation_figure(runs: pd.DataFrame, summary: pd.DataFrame, by: str, title: str) -> Figure:
+def ablation_figure(
+    runs: pd.DataFrame, summary: pd.DataFrame, by: str, title: str, aggregate: str = "micro"
+) -> Figure:
     """The DSC of every run of every setting, and how far each setting differs from the first.
 
     Args:
@@ -26,6 +28,7 @@ def ablation_figure(runs: pd.DataFrame, summary: pd.DataFrame, by: str, title: s
             percent; rows numbered from 0.
         by: Name of the column that tells the settings apart.
         title: How the runs came about.
+        aggregate: "micro" where the DSC is that of pooled pixels, "macro" where it is a mean over images.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 0.5 * len(summary) + 1.9), sharey=True, width_ratios=(3, 2))
     position = {name: i for i, name in enumerate(summary[by])}
@@ -34,7 +37,7 @@ def ablation_figure(runs: pd.DataFrame, summary: pd.DataFrame, by: str, title: s
         axes[0].plot(group["value"], group[by].map(position), "o-", color=MUTED, ms=4, lw=0.7, alpha=0.8)
     _interval(axes[0], summary, ("mean", "low", "high"), PREDICTION)
     axes[0].set(
-        xlabel="DSC in %, pooled over the test pixels",
+        xlabel=f"DSC in %, {'pooled over the test pixels' if aggregate == 'micro' else 'mean over images'}",
         title=f"{summary['runs'].max()} runs each",
         yticks=list(position.values()),
         yticklabels=list(position),

@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from mammoseg_lib.datasets import Source, open_source
+from mammoseg_lib.datasets.phantoms import write_inbreast
 from mammoseg_lib.preprocessing import Preprocessing, prepare
 from tests.bench.timing import Row
 
 PHANTOM_SIZE = 3072  # about the resolution of the release, so that reading costs what it costs there
+LARGEST = 4084  # the longest side in the release
+# What a worker does to one image, in a process of its own: its peak memory is that of the process.
+WORKER = """
+import re, sys
+from pathlib import Path
+from mammoseg_lib import preprocessing
+from mammoseg_lib.datasets import Source
+source = Source("inbreast", Path(sys.argv[1]), real=False)
+for _, row in source.index().iterrows():
+    preprocessing.prepare_sample(source.load(row), preprocessing.Preprocessing())
+# Not getrusage: that begins with the memory of the process that started this one.
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 2**10)
+"""
 
 
 def _seconds(source: Source, jobs: int) -> tuple[float, float]:
@@ -43,14 +61,38 @@ def _rows(source: Source, what: str, rounds: int) -> list[Row]:
     ]
 
 
+def _memory() -> Row:
+    """Peak memory of a worker at the full size of the release."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = write_inbreast(Path(folder) / "INbreast Release 1.0", n_images=2, size=LARGEST)
+        command = [sys.executable, "-c", WORKER, str(root)]
+        used = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return Row(f"memory of a worker in MB, images of {LARGEST} px", used, 500, True, "peak of the process")
+
+
+def _sample() -> Row:
+    """Reading one prepared sample from the open cache."""
+    home = Path(tempfile.mkdtemp())
+    os.environ["MAMMOSEG_HOME"] = str(home)
+    try:
+        prepared = prepare(open_source("busi", phantoms=True), Preprocessing(crop="none"), jobs=1)
+        start = time.perf_counter()
+        for i in range(len(prepared)):
+            np.array(prepared.images[i]), np.array(prepared.masks[i])
+        took = (time.perf_counter() - start) / len(prepared)
+    finally:
+        shutil.rmtree(home)
+        del os.environ["MAMMOSEG_HOME"]
+    return Row("a prepared sample from the cache in ms", took * 1000, 1.0, True, "image and mask of 256 px")
+
+
 def rows() -> list[Row]:
     """Full-resolution phantoms, and real INbreast where it is present."""
     with tempfile.TemporaryDirectory() as folder:
-        from mammoseg_lib.datasets.phantoms import write_inbreast
-
         root = Path(folder) / "INbreast Release 1.0"
         write_inbreast(root, n_images=20, size=PHANTOM_SIZE)
         result = _rows(Source("inbreast", root, real=False), f"20 phantoms of {PHANTOM_SIZE} px", 3)
     if os.environ.get("MAMMOSEG_DATA"):
         result += _rows(open_source("inbreast", phantoms=False), "INbreast, 107 images", 5)
-    return result
+        result += _rows(open_source("busi", phantoms=False), "BUSI, 647 pictures", 3)
+    return [*result, _memory(), _sample()]

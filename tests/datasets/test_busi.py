@@ -63,8 +63,13 @@ def test_filters(release):
 
 
 def test_a_mask_of_another_size_names_the_file(release):
-    Image.fromarray(_mask(np.s_[0:3, 0:3], (10, 10))).save(release / "benign" / "benign (1)_mask.png")
     row = busi.index(release).iloc[0]
+    path = release / "benign" / "benign (1)_mask.png"
+    Image.fromarray(_mask(np.s_[0:3, 0:3], (10, 10))).save(path)
+    _, problems = busi.scan(release)
+    assert [(p.path, p.reason) for p in problems] == [
+        (str(path), "mask has shape (10, 10), expected (20, 30)")
+    ]
     with pytest.raises(DataError, match=r"benign \(1\)_mask\.png: mask has shape \(10, 10\)"):
         busi.load(row)
 

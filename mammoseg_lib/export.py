@@ -1,0 +1,130 @@
+"""Any source as a folder of one's own: windowed 16-bit PNG images as 003 kept them, masks, `samples.csv`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from tqdm import tqdm
+
+from mammoseg_lib import paths
+from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample, Source
+from mammoseg_lib.datasets.folder_layout import IMAGES, MASKS, write_png, write_table
+from mammoseg_lib.parallel import parallel_map
+from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
+from mammoseg_lib.storage import atomic_folder, digest, write_json
+
+WINDOWS = {"sigmoid": "sigmoid", "percentiles": (0.5, 99.5), "none": None}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        n_images: How many images.
+        problems: What the source holds that could not be exported.
+    """
+
+    folder: Path
+    n_images: int
+    problems: tuple[Problem, ...]
+
+
+def export(
+    source: Source,
+    folder: Path,
+    *,
+    window: str = "sigmoid",
+    size: int | None = None,
+    jobs: int = 2,
+    progress: bool = False,
+    **filters: object,
+) -> Export:
+    """Write the images of a source in the layout that `datasets.folder` reads.
+
+    The whole frame is kept. An image is read back as it is after windowing, to 1/131070; a mask as it is. The
+    table has the columns of the sample table, with the ids of the source, and nothing else of a DICOM header
+    but the pixel spacing. What cannot be read is left out and listed in `problems`.
+
+    Args:
+        source: What `open_source` found.
+        folder: A new folder; it appears when it is complete.
+        window: "sigmoid" as 003 (see `Preprocessing`), "percentiles" as the other papers, or "none".
+        size: Side of the square that images are resized and padded to, keeping their aspect, as 003 did with
+            512; None leaves them as large as they are.
+        jobs: Processes.
+        progress: Show a progress bar.
+        filters: Those of the source's `select`, for example `with_masses=True`.
+
+    Raises:
+        ValueError: If the window is unknown.
+        DataError: If the folder exists, or nothing can be exported.
+    """
+    if window not in WINDOWS:
+        raise ValueError(f"unknown window {window!r}; known: {', '.join(WINDOWS)}")
+    settings = Preprocessing(size=size or 1, crop="none", resize="pad", window=WINDOWS[window])
+    folder = folder.resolve()
+    lock = paths.cache() / f"export-{digest(str(folder))}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if folder.exists():
+            raise DataError(folder, "exists already; an export is written to a new folder")
+        with atomic_folder(folder) as partial_folder, parallel_map(jobs) as run_map:
+            for name in (IMAGES, MASKS):
+                (partial_folder / name).mkdir()
+            table, problems = source.scan(run_map)
+            table = source.reader.select(table, **filters)
+            if table["sample_id"].map(_file_name).duplicated().any():
+                raise DataError(source.root, "some sample ids differ in / and _ alone; files cannot")
+            work = partial(_export_row, partial_folder, source, settings, size is not None)
+            bar = partial(tqdm, desc=f"export {source.name}", unit="image", disable=not progress)
+            found = list(bar(run_map(work, table.iterrows()), total=len(table)))
+            rows = [item for item in found if isinstance(item, dict)]
+            problems += [item for item in found if isinstance(item, Problem)]
+            if not rows:
+                raise DataError(source.root, f"no image to export; {len(problems)} problems")
+            write_table(partial_folder, rows)
+            recipe = {"source": source.name, "real": source.real, "window": window, "size": size, **filters}
+            write_json(partial_folder / "export.json", recipe)
+    return Export(folder, len(rows), tuple(problems))
+
+
+def _export_row(
+    folder: Path, source: Source, settings: Preprocessing, resized: bool, item: tuple[int, pd.Series]
+) -> dict | Problem:
+    """The line of one image, whose files are written; or why there is none."""
+    _, row = item
+    try:
+        sample = source.load(row)
+    except DataError as error:
+        return Problem.broken(error)
+    sample = _resized(sample, settings) if resized else crop_and_window(sample, settings)
+    name = _file_name(row["sample_id"])
+    write_png(folder / IMAGES / name, np.rint(sample.image * 65535).astype(np.uint16))
+    has_mass = bool(sample.mask.any())
+    if has_mass:
+        write_png(folder / MASKS / name, sample.mask.astype(np.uint8) * 255)
+    return {column: "" if pd.isna(row[column]) else row[column] for column in COLUMNS} | {
+        "image_path": f"{IMAGES}/{name}",
+        "n_masses": row["n_masses"] if has_mass else 0,
+        "mass_fraction": float(sample.mask.mean()),
+        "mask_path": f"{MASKS}/{name}" if has_mass else "",
+        "spacing_mm": "" if sample.spacing_mm is None else f"{sample.spacing_mm:.10g}",
+    }
+
+
+def _file_name(sample_id: str) -> str:
+    return f"{sample_id}.png".replace("/", "_")
+
+
+def _resized(sample: Sample, settings: Preprocessing) -> Sample:
+    prepared = prepare_sample(sample, settings)
+    # The longest side is resized exactly, the other to whole pixels.
+    spacing = sample.spacing_mm and sample.spacing_mm * max(sample.image.shape) / settings.size
+    return Sample(prepared.image, prepared.mask, spacing)

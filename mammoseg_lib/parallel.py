@@ -1,0 +1,43 @@
+"""A `map` that shares its work among processes, none of which outlives the one that asked for it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+CHUNK = 4  # tasks sent at once: what they share, as the table of a release, is sent once for all of them
+RunMap = Callable[[Callable, Iterable], Iterable]
+
+
+@contextmanager
+def parallel_map(jobs: int) -> Iterator[RunMap]:
+    """The built-in `map`, or for more than one job one that shares the work among processes, in order."""
+    if jobs == 1:
+        yield map
+        return
+    # Forked from a small server process: a plain fork of a process that runs threads can hang.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["mammoseg_lib.preprocessing"])
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
+        yield partial(pool.map, chunksize=CHUNK)
+
+
+def _start_worker() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    # A worker waits for work at a pipe whose other end it holds itself: it would wait for ever for a parent
+    # that was killed.
+    multiprocessing.parent_process().join()
+    os._exit(1)
