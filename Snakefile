@@ -6,7 +6,8 @@ import sys
 sys.path.insert(0, workflow.basedir)
 
 from mammoseg_lib import paths
-from mammoseg_lib.notebooks import available, may_show_real, profile_parameters, read_profile
+from mammoseg_lib.notebooks import available, may_show_real, paper_of, profile_parameters, read_profile
+from mammoseg_lib.papers import load_paper
 from mammoseg_lib.provenance import library_digest, notebook_digest
 
 workdir: str(paths.home())
@@ -19,25 +20,31 @@ FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
 # The studies of the profile whose runs a notebook reads.
 READS_RUNS = {
     "20_train_spatial_matching": ["spatial_matching"],
+    "21_train_density_asp": ["density_asp", "density_asp.cbis"],
+    "22_train_boundary_loss": ["boundary_ultrasound", "boundary_ultrasound.as_printed"],
+    "23_train_encoder_decoders": ["encoder_decoders"],
     "30_ablation_grid_size": ["spatial_matching.grid_size"],
     "31_ablation_sigmoid": ["spatial_matching.sigmoid"],
     "32_ablation_core_loss": ["spatial_matching.core_loss"],
     "33_density_weights": ["density_asp.theta"],
     "40_tables": ["spatial_matching"],
+    "41_qualitative": ["spatial_matching", "density_asp", "boundary_ultrasound", "encoder_decoders"],
 }
 
 
 wildcard_constraints:
     name=r"\d\d_\w+",
+    source=r"[a-z_]+",
     study=r"[\w.]+",
     fold=r"\d+",
     seed=r"\d+",
 
 
 def phantoms(study):
-    """The record of the phantoms that a study's runs use; nothing where the profile takes real data."""
-    block = TRAINING[study]
-    return [f"data/phantoms/inbreast-{block['n_images']}.txt"] if block["phantoms"] else []
+    """The records of the phantoms that a study's runs use; nothing where the profile takes real data."""
+    block, paper = TRAINING[study], load_paper(paper_of(study))
+    sources = {paper.method(id).data["source"] for id in block["methods"]} if block["phantoms"] else ()
+    return [f"data/phantoms/{source}-{block['n_images']}.txt" for source in sorted(sources)]
 
 
 def records(name):
@@ -45,6 +52,7 @@ def records(name):
     return [
         f"data/runs/records/{PROFILE}/{study}/{method}-fold{fold}-seed{seed}.json"
         for study in READS_RUNS.get(name, [])
+        if study in TRAINING
         for method in TRAINING[study]["methods"]
         for fold in TRAINING[study]["folds"]
         for seed in TRAINING[study]["seeds"]
@@ -58,9 +66,9 @@ rule all:
 
 rule phantoms:
     output:
-        "data/phantoms/inbreast-{n_images}.txt",
+        "data/phantoms/{source}-{n_images}.txt",
     shell:
-        MAMMOSEG + " phantoms inbreast --n-images {wildcards.n_images} > {output}"
+        MAMMOSEG + " phantoms {wildcards.source} --n-images {wildcards.n_images} > {output}"
 
 
 rule train:

@@ -262,12 +262,12 @@ def tables(study: StudyArgument, profile: ProfileOption = "smoke") -> None:
     from mammoseg_lib import reports
     from mammoseg_lib.notebooks import paper_of
     from mammoseg_lib.papers import load_paper
-    from mammoseg_lib.runs import complete, results
+    from mammoseg_lib.runs import averaged, complete, results
 
     configs = _planned(study, profile)
     runs = complete(configs)
     typer.echo(f"{len(runs)} of the {len(configs)} runs of profile {profile!r} are complete", err=True)
-    typer.echo(reports.text(load_paper(paper_of(study)), results(runs)))
+    typer.echo(reports.text(load_paper(paper_of(study)), results(averaged(runs))))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from mammoseg_lib.models import build_model
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import Data, RunConfig, evaluate, execute, results
+from mammoseg_lib.runs import Data, RunConfig, averaged, evaluate, execute, results
 from mammoseg_lib.training import Training
 
 CONFIG = RunConfig(
@@ -92,6 +92,13 @@ def test_an_evaluation_is_kept_and_read_again(runs, monkeypatch):
     assert evaluate(runs[::-1], OTHER) == first
     with pytest.raises(pytest.fail.Exception, match="predicted again"):
         evaluate(runs[:2], OTHER)
+
+
+def test_folds_with_one_test_part_are_reported_as_their_mean_and_others_as_they_are(runs):
+    by_patient = replace(CONFIG, data=replace(CONFIG.data, protocol="patient_folds"))
+    apart = [execute(replace(by_patient, fold=fold), device="cpu") for fold in (0, 1)]
+    assert averaged([apart[0], *runs, apart[1]]) == [apart[0], evaluate(runs), apart[1]]
+    assert averaged([]) == []
 
 
 def test_what_must_not_be_averaged(runs):

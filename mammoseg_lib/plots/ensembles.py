@@ -33,7 +33,7 @@ def networks_and_mean(table: pd.DataFrame, title: str) -> Figure:
             else:
                 reach = np.nan_to_num(np.vstack([value - low, high - value]))
                 ax.errorbar(
-                    value, y, reach, fmt=marker, ms=5, color=color, capsize=3, label="mean of the folds"
+                    value, y, xerr=reach, fmt=marker, ms=5, color=color, capsize=3, label="mean of the folds"
                 )
         ax.set(
             xlabel="mean DSC over images in %", title=name, yticks=range(len(methods)), yticklabels=methods

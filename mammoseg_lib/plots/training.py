@@ -10,15 +10,15 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from mammoseg_lib.plots.images import show_image
 from mammoseg_lib.plots.style import MUTED, PREDICTION
 
 
-def learning_curves(history: pd.DataFrame) -> Figure:
+def learning_curves(history: pd.DataFrame, note: str = "the losses have different scales") -> Figure:
     """Training loss and validation DSC over epochs, a color a method.
 
     Args:
         history: Columns method, epoch, train_loss, val_dsc, and fold and seed, over which the band is drawn.
+        note: What to know of the training losses.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3))
     for ax, column, label in zip(
@@ -32,23 +32,24 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     axes[1].set_ylim(0, 1)
     axes[0].get_legend().remove()
     sns.move_legend(axes[1], "center left", bbox_to_anchor=(1.02, 0.5), title=None)
-    axes[0].set_title("the losses have different scales")
+    axes[0].set_title(note)
     return figure
 
 
-def published_and_reproduced(comparison: pd.DataFrame, label: str) -> Figure:
+def published_and_reproduced(
+    comparison: pd.DataFrame, label: str, published: str = "INbreast, 5-fold cross-validation"
+) -> Figure:
     """DSC of each method: what was published, in one panel, and what was reproduced, in the other.
 
     Args:
         comparison: Columns method, published, and reproduced with its _low and _high, in percent.
         label: How the reproduced numbers came about.
+        published: How the published ones did.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 0.42 * len(comparison) + 1.3), sharey=True)
     y = np.arange(len(comparison))
     axes[0].plot(comparison["published"], y, "D", color=MUTED)
-    axes[0].set(
-        title="published\nINbreast, 5-fold cross-validation", yticks=y, yticklabels=comparison["method"]
-    )
+    axes[0].set(title=f"published\n{published}", yticks=y, yticklabels=comparison["method"])
     value, low, high = (comparison[f"reproduced{end}"].to_numpy(float) for end in ("", "_low", "_high"))
     axes[1].errorbar(
         value, y, xerr=np.vstack([value - low, high - value]), fmt="o", color=PREDICTION, capsize=3
@@ -60,24 +61,4 @@ def published_and_reproduced(comparison: pd.DataFrame, label: str) -> Figure:
         ax.set_axisbelow(True)
     axes[0].invert_yaxis()
     axes[0].margins(y=0.15)
-    return figure
-
-
-def predictions(cases: pd.DataFrame, images: dict, masks: dict, predicted: dict[str, dict]) -> Figure:
-    """Test images (rows) with the outlines of ground truth and prediction, a column a method.
-
-    Args:
-        cases: Column sample_id and one column of DSC per method; a row a case.
-        images: Image of each sample id.
-        masks: Ground truth of each sample id.
-        predicted: Method to sample id to predicted mask.
-    """
-    figure, axes = plt.subplots(
-        len(cases), len(predicted), figsize=(2.2 * len(predicted), 2.5 * len(cases)), squeeze=False
-    )
-    for row, (_, case) in zip(axes, cases.iterrows(), strict=True):
-        for ax, (method, masks_of) in zip(row, predicted.items(), strict=True):
-            sample = case["sample_id"]
-            show_image(ax, images[sample], masks[sample], masks_of[sample])
-            ax.set_title(f"{method}\nDSC {case[method]:.2f}", fontsize=8)
     return figure

@@ -7,8 +7,8 @@ table = results(runs)                    # one row per run and test image
 """
 
 from mammoseg_lib.runs.config import Data, RunConfig, plan
-from mammoseg_lib.runs.ensemble import evaluate
+from mammoseg_lib.runs.ensemble import averaged, evaluate
 from mammoseg_lib.runs.table import results
 from mammoseg_lib.runs.work import Run, complete, execute
 
-__all__ = ["Data", "Run", "RunConfig", "complete", "evaluate", "execute", "plan", "results"]
+__all__ = ["Data", "Run", "RunConfig", "averaged", "complete", "evaluate", "execute", "plan", "results"]

@@ -85,6 +85,18 @@ def evaluate(
     return Run(folder)
 
 
+def averaged(runs: Sequence[Run], *, device: str = "auto") -> list[Run]:
+    """The same runs, but those of protocol "holdout_folds" as the mean of their folds: what 003 reports."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        alone = run.config["data"]["protocol"] != "holdout_folds"
+        groups.setdefault(run.folder.name if alone else _kind(run.config), []).append(run)
+    return [
+        evaluate(group, device=device) if group[0].config["data"]["protocol"] == "holdout_folds" else group[0]
+        for group in groups.values()
+    ]
+
+
 def _kind(config: dict) -> str:
     """Everything of a configuration but the fold."""
     return digest({name: value for name, value in config.items() if name != "fold"})
