@@ -170,6 +170,9 @@ def train(
     fold: Annotated[list[int] | None, typer.Option(help="Only this fold, from 0.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    workers: Annotated[
+        int, typer.Option(help="Processes that alter training images, where a paper alters them.")
+    ] = 0,
     list_only: Annotated[bool, typer.Option("--list", help="Print what would be trained, and stop.")] = False,
     record: Annotated[
         Path | None, typer.Option(help="Write the names of the runs' folders to this file.")
@@ -188,7 +191,8 @@ def train(
         if list_only:
             continue
         try:
-            names.append(execute(config, device=device, progress=sys.stderr.isatty()).folder.name)
+            run = execute(config, device=device, workers=workers, progress=sys.stderr.isatty())
+            names.append(run.folder.name)
         except TrainingError as error:
             failures.append(f"{label}: {error}")  # the other runs are still worth having
     if failures:

@@ -271,6 +271,11 @@ def test_the_paper_decides_which_images_and_how_they_are_prepared():
     )
     assert config.data.preprocessing == Preprocessing(32, "none", "pad", "sigmoid")
     assert config.training.milestones == (40, 50, 60)
+    (own,) = runs.plan(
+        load_paper("encoder_decoders"), methods=["resnet22_fpn"], protocol="holdout_folds", model={},
+        preprocessing={"window": None}, **settings,
+    )  # fmt: skip
+    assert own.data == replace(config.data, preprocessing=Preprocessing(32, "none", "pad", None))
     assert config.training.freeze_encoder == 2
     (config,) = runs.plan(
         load_paper("density_asp"), methods=["density_asp"], protocol="patient_folds", model={}, **settings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from mammoseg_lib.datasets import open_source
 from mammoseg_lib.papers import Method, Paper
@@ -95,6 +96,7 @@ def plan(
     model: dict,
     training: dict,
     variants: Sequence[dict] = ({},),
+    preprocessing: Mapping[str, object] = MappingProxyType({}),
 ) -> list[RunConfig]:
     """The runs of some methods of a paper, each on some folds with some seeds: what a profile describes.
 
@@ -112,6 +114,8 @@ def plan(
         training: Options of `Training` that differ from the paper's, for example `{"epochs": 3}`.
         variants: For an ablation, options of the loss that differ from the method's, one run for each:
             `[{}, {"reduce": "mean"}]`.
+        preprocessing: Options of `Preprocessing` that differ from the paper's, for example
+            `{"window": None}` for images of one's own that are windowed already.
 
     Raises:
         ValueError: If a method is unknown or not available.
@@ -126,7 +130,7 @@ def plan(
             loss={**method.loss, **variant},
             model={**method.model, **model},
             training=Training(**{**method.training, **training}),
-            data=data_of(method, image_size, **common),
+            data=_data_of(method, image_size, preprocessing, common),
             fold=fold,
             seed=seed,
             profile=profile,
@@ -138,20 +142,11 @@ def plan(
     ]
 
 
-def data_of(method: Method, image_size: int, **options: object) -> Data:
-    """The images that a method is trained on, prepared as its paper does.
-
-    Args:
-        method: Of a paper.
-        image_size: Side of the prepared images.
-        **options: Those of `Data`: phantoms, n_images, protocol.
-    """
-    window = method.preprocessing["window"]
-    preprocessing = Preprocessing(
-        size=image_size,
-        crop=method.preprocessing["crop"],
-        resize=method.preprocessing["resize"],
-        window=tuple(window) if isinstance(window, list) else window,
-    )
+def _data_of(method: Method, image_size: int, preprocessing: Mapping[str, object], options: dict) -> Data:
+    """The images that a method is trained on, prepared as its paper does but for what differs."""
+    prepared = {name: method.preprocessing[name] for name in ("crop", "resize", "window")}
     filters = {"with_masses": True, **{name: method.data[name] for name in FILTERS if name in method.data}}
-    return Data(source=method.data["source"], preprocessing=preprocessing, filters=filters, **options)
+    values = {"size": image_size, **prepared, **preprocessing}
+    return Data.read(
+        {"source": method.data["source"], "preprocessing": values, "filters": filters, **options}
+    )
