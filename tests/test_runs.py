@@ -85,6 +85,14 @@ def test_predictions_give_the_metrics():
         assert (predicted & ~masks[row.sample_id]).sum() == row.fp
 
 
+def test_storing_a_prediction_does_not_change_it():
+    close = 0.5 + np.array([[[-1e-3, -1e-4, -1e-6, 0.0, 1e-7, 1e-5, 1e-4, 2e-4, 1e-3]]], np.float32)
+    half = work._half(close)
+    assert half.dtype == np.float16
+    np.testing.assert_array_equal(half > 0.5, close > 0.5)
+    np.testing.assert_allclose(half, close, atol=6e-4)
+
+
 def test_a_complete_run_is_never_trained_again(monkeypatch):
     first = execute(CONFIG, device="cpu")
     monkeypatch.setattr(work, "fit", lambda *args, **kwargs: pytest.fail("trained again"))

@@ -173,7 +173,14 @@ def write_test(folder: Path, test: SegmentationDataset, probability: Float[np.nd
         pd.DataFrame(rows).to_csv(file, index=False)
     with atomic_file(folder / "predictions.npz") as file:
         sample_id = test.table["sample_id"].to_numpy(str)
-        np.savez_compressed(file, sample_id=sample_id, probability=probability.astype(np.float16))
+        np.savez_compressed(file, sample_id=sample_id, probability=_half(probability))
+
+
+def _half(probability: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
+    """In half the digits, but on the same side of .5: what is predicted must not change by being stored."""
+    half = probability.astype(np.float16)
+    half[(probability > 0.5) & (half <= 0.5)] = np.nextafter(np.float16(0.5), np.float16(1))
+    return half
 
 
 def choose_device(name: str) -> torch.device:
