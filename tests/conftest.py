@@ -29,6 +29,12 @@ def real_busi() -> Path:
     return _real("Dataset_BUSI_with_GT")
 
 
+@pytest.fixture(scope="session")
+def real_cbis_ddsm() -> Path:
+    """The folder with the real tables of CBIS-DDSM, or a skip that says what is missing."""
+    return _real("CBIS-DDSM")
+
+
 def _real(folder: str) -> Path:
     root = os.environ.get("MAMMOSEG_DATA")
     if not root:

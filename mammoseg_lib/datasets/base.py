@@ -111,6 +111,11 @@ def check_size(path: Path, height: int, width: int) -> None:
         raise DataError(path, f"its header claims {width}x{height} pixels")
 
 
+def union(masks: list[np.ndarray], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """The union of some masks, empty where there are none."""
+    return np.any(masks, axis=0) if masks else np.zeros(shape, dtype=bool)
+
+
 def distinct(records: list[dict]) -> tuple[list[dict], list[Problem]]:
     """The records whose sample id occurs once; every other one is a problem, since neither can be trusted."""
     times = Counter(record["sample_id"] for record in records)
@@ -133,3 +138,9 @@ def sample_table(records: list[dict]) -> pd.DataFrame:
     if len(duplicated):
         raise DataError(duplicated.iloc[0], "this sample id occurs twice in the source")
     return table.sort_values("sample_id", ignore_index=True)
+
+
+def having_masses(table: pd.DataFrame, with_masses: bool | None) -> pd.DataFrame:
+    """The rows with a mass, those without one, or, for None, all; numbered anew."""
+    keep = slice(None) if with_masses is None else (table["n_masses"] > 0) == with_masses
+    return table[keep].reset_index(drop=True)

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from mammoseg_lib.datasets.base import DataError, Problem, Sample, sample_table
+from mammoseg_lib.datasets.base import DataError, Problem, Sample, having_masses, sample_table
+from mammoseg_lib.datasets.picture import read_picture
 from mammoseg_lib.datasets.png import png_size, read_png
 
 FOLDER = "Dataset_BUSI_with_GT"
@@ -78,12 +79,11 @@ def select(
             but its count of 425 is that of 0.10; 0.05 leaves 291. Measured on the mask as 002 trains on it
             (see `working_area`), not on the released pixels.
     """
-    keep = pd.Series(True, index=table.index)
-    if with_masses is not None:
-        keep &= (table["n_masses"] > 0) == with_masses
-    if max_area is not None:
-        keep &= table["image_path"].map(lambda path: working_area(Path(path)) < max_area)
-    return table[keep].reset_index(drop=True)
+    table = having_masses(table, with_masses)
+    if max_area is None:
+        return table
+    small = table["image_path"].map(lambda path: working_area(Path(path)) < max_area).astype(bool)
+    return table[small].reset_index(drop=True)
 
 
 def load(row: pd.Series) -> Sample:
@@ -93,10 +93,7 @@ def load(row: pd.Series) -> Sample:
         DataError: If a file cannot be read or a mask has another size than the picture.
     """
     path = Path(row["image_path"])
-    pixels = read_png(path)
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
-    image = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    image = read_picture(path)
     return Sample(image, _mask(path, image.shape), None)
 
 

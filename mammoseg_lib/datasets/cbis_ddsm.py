@@ -17,6 +17,7 @@ Images are scans of film. They know no pixel spacing, and labels, tape and brigh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +26,18 @@ import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from PIL import Image
 
 from mammoseg_lib.datasets.artifacts import remove_artifacts
-from mammoseg_lib.datasets.base import DataError, Problem, Sample, check_file, check_size, sample_table
-from mammoseg_lib.datasets.cbis_ddsm_table import TABLES, Case, read_cases, table_paths
+from mammoseg_lib.datasets.base import DataError, Problem, Sample, having_masses, sample_table
+from mammoseg_lib.datasets.cbis_ddsm_table import CASE, FOLDERS, TABLES, Case, read_cases, table_paths
 from mammoseg_lib.datasets.dicom import read_header, read_image
+from mammoseg_lib.datasets.picture import picture_size, read_picture
 
 FOLDER = "CBIS-DDSM"
 # The whole release by its tables, and a digest of which image shows how many masses.
 WHOLE = {"images": 1592, "masses": 1696, "patients": 892, "benign": 845, "malignant": 747}
 MASSES_DIGEST = "9f1b65692614538f"
+FOLDER_NAME = re.compile(rf"{CASE.pattern}(_\d{{1,3}})?")
 ASPECT_TOLERANCE = 0.02  # by how much the aspect of a mask of another size may differ from its image's
 GRAY = (0.1, 0.9)  # between these, as parts of the brightest value, lies nothing of a mask ...
 MAX_GRAY = 0.01  # ... but this part of its pixels, which JPEG may blur
@@ -43,7 +45,7 @@ MAX_GRAY = 0.01  # ... but this part of its pixels, which JPEG may blur
 
 def files(root: Path) -> list[Path]:
     """Every file that the samples are made from, for the fingerprint of the data."""
-    found = set(table_paths(root))
+    found = set(table_paths(root).values())
     for case, _, images in _images(root):
         for image in images:
             found |= {image, *(path for paths in _candidates(image, case).values() for path in paths)}
@@ -62,9 +64,18 @@ def scan(
         root: The folder with the tables and the cases.
         run_map: What examines the images: `map`, or one that shares the work among processes.
     """
-    problems = list(read_cases(root)[1])
+    cases, faults = read_cases(root)
+    problems, incomplete = list(faults), set()
+    for part, folders in _unlisted(root, cases).items():
+        short = [folder for folder in folders if folder.rpartition("_")[0] in cases]
+        reason = "no row of the tables for this abnormality; its image is left out"
+        problems += [Problem(str(root / folder), "broken", reason) for folder in short]
+        incomplete.update(folder.rpartition("_")[0] for folder in short)
+        if others := sorted(set(folders) - set(short)):
+            reason = f"{len(others)} folders of masses are in no row that can be used, such as {others[0]}"
+            problems.append(Problem(str(table_paths(root)[part]), "excluded", reason))
     records = []
-    for found in run_map(_examine, _images(root)):
+    for found in run_map(_examine, (item for item in _images(root) if item[0].name not in incomplete)):
         if isinstance(found, Problem):
             problems.append(found)
         else:
@@ -87,12 +98,8 @@ def select(table: pd.DataFrame, *, with_masses: bool | None = None, split: str |
     """
     if split not in (None, *TABLES):
         raise ValueError(f"unknown part {split!r} of the official split; known: {', '.join(TABLES)}")
-    keep = pd.Series(True, index=table.index)
-    if with_masses is not None:
-        keep &= (table["n_masses"] > 0) == with_masses
-    if split is not None:
-        keep &= table["split"] == split
-    return table[keep].reset_index(drop=True)
+    table = having_masses(table, with_masses)
+    return table if split is None else table[table["split"] == split].reset_index(drop=True)
 
 
 def load(row: pd.Series) -> Sample:
@@ -135,6 +142,18 @@ def _images(root: Path) -> Iterator[tuple[Case, Path, list[Path]]]:
             yield case, root / "jpeg" / case.series, _listed(root / "jpeg" / case.series, ".jpg")
         else:
             yield case, root / case.name, _listed(root / case.name, ".dcm")
+
+
+def _unlisted(root: Path, cases: dict[str, Case]) -> dict[str, list[str]]:
+    """The folders of images and abnormalities, by official part, that no case names: rows may be lost."""
+    listed = {a.folder for case in cases.values() for a in case.abnormalities} | cases.keys()
+    found = {
+        part: sorted(path.name for path in root.glob(f"Mass-{name}_*")) for part, name in FOLDERS.items()
+    }
+    return {
+        part: [name for name in names if FOLDER_NAME.fullmatch(name) and name not in listed]
+        for part, names in found.items()
+    }
 
 
 def _candidates(image: Path, case: Case) -> dict[Path, list[Path]]:
@@ -243,31 +262,15 @@ def _misfit(mask: tuple[int, int], image: tuple[int, int]) -> str:
 
 def _shape(path: Path) -> tuple[int, int]:
     """Height and width, from the header alone."""
-    if path.suffix == ".dcm":
-        header = read_header(path)
-        return header.height, header.width
-    with _opened(path) as picture:
-        return picture.size[::-1]
+    if path.suffix != ".dcm":
+        return picture_size(path)
+    header = read_header(path)
+    return header.height, header.width
 
 
 def _pixels(path: Path) -> tuple[Float[np.ndarray, "_ _"], float | None]:
     """The gray values in 0..1 and the spacing, which only a DICOM file may have."""
-    if path.suffix == ".dcm":
-        image, header = read_image(path)
-        return image, header.spacing_mm
-    with _opened(path) as picture:
-        try:
-            pixels = np.asarray(picture if picture.mode in ("L", "I;16") else picture.convert("L"))
-        except Exception as error:  # a damaged file fails inside Pillow in many ways
-            raise DataError(path, f"cannot be decoded ({error})") from error
-    return pixels.astype(np.float32) * np.float32(1 / np.iinfo(pixels.dtype).max), None
-
-
-def _opened(path: Path) -> Image.Image:
-    check_file(path)
-    try:
-        picture = Image.open(path)
-    except Exception as error:  # as above
-        raise DataError(path, f"cannot be opened as an image ({error})") from error
-    check_size(path, picture.height, picture.width)
-    return picture
+    if path.suffix != ".dcm":
+        return read_picture(path), None
+    image, header = read_image(path)
+    return image, header.spacing_mm

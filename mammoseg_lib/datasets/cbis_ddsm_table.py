@@ -7,6 +7,7 @@ print a path for every file, of which only the names of folders can be trusted: 
 from __future__ import annotations
 
 import csv
+import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -91,18 +92,18 @@ class Case:
         return max(abnormality.birads for abnormality in self.abnormalities)
 
 
-def table_paths(root: Path) -> list[Path]:
-    """The two tables, in the folder itself or, as in the JPEG edition, in its folder `csv`.
+def table_paths(root: Path) -> dict[str, Path]:
+    """The two tables by official part, in the folder itself or, as in the JPEG edition, in its folder `csv`.
 
     Raises:
         DataError: If one is missing.
     """
-    paths = []
-    for name in TABLES.values():
-        found = [path for path in (root / name, root / "csv" / name) if path.exists()]
+    paths = {}
+    for part, name in TABLES.items():
+        found = [path for path in (root / name, root / "csv" / name) if os.path.lexists(path)]
         if not found:
             raise DataError(root, f"no {name} here or in csv/; this is not a CBIS-DDSM folder")
-        paths.append(found[0])
+        paths[part] = found[0]
     return paths
 
 
@@ -113,7 +114,10 @@ def read_cases(root: Path) -> tuple[dict[str, Case], tuple[Problem, ...]]:
         DataError: If a table is missing, is no text in UTF-8, or lacks a column.
     """
     # Whoever loads an image asks for the tables, so they are kept until one of them changes.
-    stamps = ((path, path.stat().st_mtime_ns, path.stat().st_size) for path in table_paths(root))
+    tables = table_paths(root).values()
+    for path in tables:
+        check_file(path)
+    stamps = ((path, path.stat().st_mtime_ns, path.stat().st_size) for path in tables)
     return _read_cases(tuple(stamps))
 
 
@@ -148,15 +152,16 @@ def _read_cases(tables: tuple[tuple[Path, int, int], ...]) -> tuple[dict[str, Ca
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """First line and values of every row; most end on the next line, with a line break in the last path."""
-    check_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = csv.DictReader(file, restval="", strict=True)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
             if missing:
                 raise DataError(path, f"columns are missing: {', '.join(missing)}")
             rows, line = [], reader.line_num + 1
             for row in reader:
+                if any(row.get(None, ())):
+                    raise DataError(path, f"line {line}: more cells than columns")
                 rows.append((line, {name: row[name].strip() for name in COLUMNS}))
                 line = reader.line_num + 1
             return rows

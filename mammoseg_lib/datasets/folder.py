@@ -10,35 +10,31 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, UInt8, UInt16
-from PIL import Image
+from jaxtyping import Bool
 
 from mammoseg_lib.datasets.base import (
     COLUMNS,
     DataError,
     Problem,
     Sample,
-    check_file,
-    check_size,
+    having_masses,
     read_bytes,
     sample_table,
+    union,
 )
 from mammoseg_lib.datasets.dicom import read_header, read_image
 from mammoseg_lib.datasets.folder_layout import EXTRA, SEPARATOR, TABLE, is_picture
-from mammoseg_lib.datasets.inbreast import union
+from mammoseg_lib.datasets.picture import picture_size, read_picture
 
 FOLDER = "own-images"
 REQUIRED = ("sample_id", "image_path", "mask_path")
-GRAY = {"1", "L", "LA", "P", "RGB", "RGBA"}  # modes of Pillow that are converted to 8 bits
-GRAY_16 = {"I;16", "I;16L", "I;16B"}
 # What a field holds, unless it is empty, as a pattern and in words.
 FIELDS = {
     "laterality": (r"[LR]", "L or R"),
@@ -69,8 +65,7 @@ class Row:
 
 def files(root: Path) -> list[Path]:
     """Every file that the samples are made from, for the fingerprint of the data."""
-    named = {name for row in _rows(root) for name in (row.fields["image_path"], *row.masks) if _inside(name)}
-    return sorted({root / TABLE, *(path for path in (root / name for name in named) if path.is_file())})
+    return sorted({root / TABLE, *filter(Path.is_file, _named(root))})
 
 
 def scan(
@@ -80,7 +75,8 @@ def scan(
 
     The table has two columns more than others: `mask_path`, relative to the image's own folder, and
     `spacing_mm`, where the line gives it. Images without a patient id are used; a problem of the kind
-    "excluded" says how many there are, since each of them stands for itself when data is split.
+    "excluded" says how many there are, since each of them stands for itself when data is split. Another one
+    counts the files that no line names: lines may have been lost.
 
     Args:
         root: The folder with `samples.csv`.
@@ -99,6 +95,9 @@ def scan(
     if unknown := int(table["patient_id"].isna().sum()):
         reason = f"{unknown} of {len(table)} images without a patient id: in splits each stands for itself"
         problems.append(Problem(str(root / TABLE), "excluded", reason))
+    if unlisted := _unlisted(root):
+        reason = f"{len(unlisted)} image or mask files here are in no line of it, such as {unlisted[0]}"
+        problems.append(Problem(str(root / TABLE), "excluded", reason))
     return table, problems
 
 
@@ -109,10 +108,7 @@ def index(root: Path, **filters: object) -> pd.DataFrame:
 
 def select(table: pd.DataFrame, *, with_masses: bool | None = None) -> pd.DataFrame:
     """The rows to use: with a mass, without one, or, for None, all."""
-    keep = (
-        pd.Series(True, index=table.index) if with_masses is None else (table["n_masses"] > 0) == with_masses
-    )
-    return table[keep].reset_index(drop=True)
+    return having_masses(table, with_masses)
 
 
 def load(row: pd.Series) -> Sample:
@@ -127,8 +123,7 @@ def load(row: pd.Series) -> Sample:
     """
     path = Path(row["image_path"])
     if is_picture(path):
-        pixels = _pixels(path)
-        image, spacing = pixels.astype(np.float32) * np.float32(1 / np.iinfo(pixels.dtype).max), None
+        image, spacing = read_picture(path), None
     else:
         image, header = read_image(path, voi=True)
         spacing = header.spacing_mm
@@ -141,7 +136,7 @@ def load(row: pd.Series) -> Sample:
 def _rows(root: Path) -> list[Row]:
     """The lines of the table; columns, field counts and doubles are checked, values are not."""
     path = root / TABLE
-    if root.is_dir() and not path.exists():
+    if root.is_dir() and not os.path.lexists(path):
         raise DataError(root, f"no {TABLE} here; 'mammoseg data init' writes one to fill in")
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""), strict=True)
@@ -178,6 +173,18 @@ def _check_columns(path: Path, columns: list[str]) -> None:
             raise DataError(
                 path, f"line 1: column {names[0]!r} {what}; there are, separated by commas: {known}"
             )
+
+
+def _named(root: Path) -> set[Path]:
+    """Every file that the table names, whether it is there or not."""
+    names = {name for row in _rows(root) for name in (row.fields["image_path"], *row.masks)}
+    return {root / name for name in names if _inside(name)}
+
+
+def _unlisted(root: Path) -> list[str]:
+    """The files below the folder that look like images or masks by their suffix, and that no line names."""
+    found = (path for path in root.rglob("[!.]*") if is_picture(path) or path.suffix.lower() == ".dcm")
+    return sorted(path.relative_to(root).as_posix() for path in {*found} - _named(root))
 
 
 def _examine(root: Path, row: Row) -> dict | Problem:
@@ -229,39 +236,10 @@ def _inside(name: str) -> bool:
 
 def _shape(path: Path) -> tuple[int, int]:
     """Height and width, by the header alone."""
-    if not is_picture(path):
-        header = read_header(path)
-        return header.height, header.width
-    with _opened(path) as picture:
-        return picture.size[::-1]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    check_file(path)
-    try:
-        picture = Image.open(path)
-    except Exception as error:  # Pillow raises many kinds
-        raise DataError(path, "cannot be opened as a PNG or TIFF image") from error
-    with picture:
-        check_size(path, picture.height, picture.width)
-        if getattr(picture, "n_frames", 1) != 1:
-            raise DataError(path, f"{picture.n_frames} pages; only single images are read")
-        if picture.mode not in GRAY | GRAY_16:
-            raise DataError(
-                path, f"pixels of the kind {picture.mode}; only 8 or 16 bits without sign are read"
-            )
-        yield picture
-
-
-def _pixels(path: Path) -> UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]:
-    with _opened(path) as picture:
-        try:
-            if picture.mode in GRAY_16:
-                return np.asarray(picture).astype(np.uint16)
-            return np.asarray(picture.convert("L"))
-        except Exception as error:  # what damaged files raise
-            raise DataError(path, f"cannot be decoded ({error})") from error
+    if is_picture(path):
+        return picture_size(path)
+    header = read_header(path)
+    return header.height, header.width
 
 
 def _mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
@@ -271,7 +249,7 @@ def _mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """
     if not is_picture(path):
         raise DataError(path, "a mask is a PNG or TIFF file")
-    pixels = _pixels(path)
+    pixels = read_picture(path)
     if pixels.shape != shape:
         raise DataError(path, f"mask has shape {pixels.shape}, its image {shape}")
     lit = pixels > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 from collections import Counter
@@ -69,7 +70,7 @@ def write_template(root: Path) -> Template:
     table = root / TABLE
     if not root.is_dir():
         raise DataError(root, "no such folder")
-    if table.exists():
+    if os.path.lexists(table):
         raise DataError(table, "exists already; it is not changed")
     files = [path for path in sorted(root.rglob("[!.]*")) if path.is_file()]
     masks = [path for path in files if is_picture(path) and _is_mask(path)]

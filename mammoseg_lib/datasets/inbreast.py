@@ -23,11 +23,11 @@ from mammoseg_lib.datasets.base import (
     DataError,
     Problem,
     Sample,
-    check_file,
-    check_size,
     distinct,
+    having_masses,
     read_bytes,
     sample_table,
+    union,
 )
 from mammoseg_lib.datasets.dicom import read_header, read_image
 from mammoseg_lib.datasets.inbreast_table import disagreements as table_disagreements
@@ -82,7 +82,8 @@ def scan(
     reason = "is not named <image>.xml after an image that is here; an image with its number is left out"
     problems += doubles + [Problem(str(path), "broken", reason) for path in orphans]
     records = [r for r in records if r["sample_id"] not in orphans.values()]
-    unlisted = [r["sample_id"] for r in records if metadata and r["sample_id"] not in metadata]
+    has_table = table_path(root) is not None
+    unlisted = [r["sample_id"] for r in records if has_table and r["sample_id"] not in metadata]
     reason = "the table has no row for image {}: density and BI-RADS are unknown"
     problems += [Problem(str(table_path(root)), "excluded", reason.format(image)) for image in unlisted]
     return sample_table(records), problems
@@ -95,10 +96,7 @@ def index(root: Path, **filters: object) -> pd.DataFrame:
 
 def select(table: pd.DataFrame, *, with_masses: bool | None = None) -> pd.DataFrame:
     """The rows to use: with a mass outline (107 images in the release), without one, or, for None, all."""
-    keep = (
-        pd.Series(True, index=table.index) if with_masses is None else (table["n_masses"] > 0) == with_masses
-    )
-    return table[keep].reset_index(drop=True)
+    return having_masses(table, with_masses)
 
 
 def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
@@ -120,11 +118,6 @@ def load(row: pd.Series) -> Sample:
 def mass_masks(image_path: Path, shape: tuple[int, int]) -> list[Bool[np.ndarray, "h w"]]:
     """One mask per mass outline of an image; masses that overlap stay two."""
     return [polygon2mask(shape, outline[:, ::-1]) for outline in mass_outlines(_xml_path(image_path), shape)]
-
-
-def union(masks: list[np.ndarray], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """The union of some masks, empty where there are none."""
-    return np.any(masks, axis=0) if masks else np.zeros(shape, dtype=bool)
 
 
 def mass_outlines(
@@ -216,9 +209,7 @@ def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> d
     name = FILE_NAME.fullmatch(path.name)
     if name is None:
         raise DataError(path, "file name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm")
-    check_file(path)
     header = read_header(path)
-    check_size(path, header.height, header.width)
     shape, xml_path = (header.height, header.width), _xml_path(path)
     known = metadata.get(name["id"], {})
     claims = _claims(known)

@@ -12,16 +12,15 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from python_calamine import CalamineWorkbook
 
-from mammoseg_lib.datasets.base import DataError, Problem, check_file, read_bytes
+from mammoseg_lib.datasets.base import DataError, Problem, read_bytes
+from mammoseg_lib.datasets.excel import read_sheet
 
 CSV, XLS = "INbreast.csv", "INbreast.xls"
 ID, MARK = "File Name", "Mass"
 NEEDED = ("Laterality", "View", "ACR", "Bi-Rads")
 DENSITY = re.compile(r"([1-4])(\.0*)?")  # Excel may have made numbers of them
 BIRADS = re.compile(r"([1-6][abc]?)(\.0*)?")
-MAX_ROWS = 10_000  # the release has 413
 
 Rows = dict[str, dict[str, str | None]]
 
@@ -115,26 +114,15 @@ def _read(path: Path, problems: list[Problem]) -> Rows:
 
 def _cells(path: Path) -> list[list[str]]:
     """The header and the rows, as text without spaces around it."""
-    check_file(path)
     try:
         if path.name == CSV:
             text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
             rows = list(csv.reader(text, delimiter=";", strict=True))
         else:
-            sheet = CalamineWorkbook.from_path(path).get_sheet_by_index(0)
-            if sheet.height > MAX_ROWS:  # one damaged cell can span a sheet that takes all memory
-                raise DataError(path, f"claims {sheet.height} rows")
-            rows = [[_text(cell) for cell in row] for row in sheet.to_python()]
+            rows = read_sheet(path)
         rows = [[cell.strip() for cell in row] for row in rows if row]
-    except DataError:
-        raise
-    except Exception as error:  # csv, codecs and calamine raise many kinds: the table cannot be used
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"cannot be read as the INbreast table ({error})") from error
     if not rows:
         raise DataError(path, "is empty")
     return rows
-
-
-def _text(cell: object) -> str:
-    """A cell of an Excel sheet as it looks there: numbers are stored as fractions."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

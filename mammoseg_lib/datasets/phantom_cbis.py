@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from pydicom.uid import PYDICOM_ROOT_UID, generate_uid
-from scipy.stats import norm
 
 from mammoseg_lib.datasets.phantom_cases import (
     breast_extent,
@@ -24,7 +23,7 @@ from mammoseg_lib.datasets.phantom_cases import (
     plan_densities,
     plan_lesion,
     plan_studies,
-    stratified,
+    stratified_normal,
     with_second,
 )
 from mammoseg_lib.datasets.phantom_film import Film, develop
@@ -139,7 +138,7 @@ def film_cases(n_images: int, rng: np.random.Generator) -> list[FilmCase]:
     tested = set(rng.permutation(n_patients)[:n_test].tolist())
     numbers = 90001 + 7 * rng.permutation(n_patients)
     sides = sorted({study[:2] for study in studies})
-    log_area = norm.ppf(stratified(len(sides), rng)) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
+    log_area = stratified_normal(len(sides), rng) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
     areas = np.exp(log_area.clip(*LOG_AREA_RANGE))
     traits = {side: plan_lesion(area, rng) for side, area in zip(sides, areas, strict=True)}
     said = {side: _findings(traits[side].kind, rng) for side in sides}

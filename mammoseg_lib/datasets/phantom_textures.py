@@ -7,7 +7,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import fft
 
 LesionKind = Literal["round", "lobulated", "irregular", "spiculated"]
 # Waves around an outline: lowest and highest harmonic, strength, and how fast it falls with the harmonic.
@@ -38,6 +37,8 @@ def power_law_noise(
         outer_scale: Structures larger than this, in pixels, get no further power; None: the longest side.
         stretch: Factors along rows and columns by which structures are elongated.
     """
+    from scipy import fft  # takes .3 s, and readers need no phantoms
+
     padded = tuple(fft.next_fast_len(side, real=True) for side in shape)
     white = rng.standard_normal(padded, dtype=np.float32)
     rows = np.fft.fftfreq(padded[0])[:, None] * stretch[0]

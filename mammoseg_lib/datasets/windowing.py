@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Num
-from scipy.special import expit
 
 
 def linear(values: Num[np.ndarray, "*shape"], center: float, width: float) -> Float[np.ndarray, "*shape"]:
@@ -44,6 +43,8 @@ def sigmoid(values: Num[np.ndarray, "*shape"], center: float, width: float) -> F
     Raises:
         ValueError: If the width is not positive.
     """
+    from scipy.special import expit  # takes .4 s, and few need it
+
     _check(width > 0, center, width, "positive")
     return expit((values.astype(np.float32) - np.float32(center)) * np.float32(4 / width))
 

@@ -55,6 +55,24 @@ def test_gray_and_color_pictures_become_gray(release):
     assert not color.mask.any()
 
 
+def test_a_color_mask_of_16_bits_is_read_like_one_of_8(release):
+    path = release / "malignant" / "malignant (1)_mask.png"
+    before = busi.load(busi.index(release, with_masses=True).iloc[2])
+    color = cv2.imread(str(path), cv2.IMREAD_COLOR).astype(np.uint16) * 257
+    assert cv2.imwrite(str(path), color)
+    after = busi.load(busi.index(release, with_masses=True).iloc[2])
+    assert after.mask.sum() == 24
+    np.testing.assert_array_equal(after.mask, before.mask)
+
+
+def test_a_gap_in_the_numbers_of_masks_leaves_the_picture_out(release):
+    path = release / "benign" / "benign (2)_mask_1.png"
+    moved = path.rename(path.with_name("benign (2)_mask_2.png"))
+    table, problems = busi.scan(release)
+    assert "benign (2)" not in table["sample_id"].tolist()
+    assert [(problem.path, problem.kind) for problem in problems] == [(str(moved), "broken")]
+
+
 def test_filters(release):
     assert len(busi.index(release, with_masses=True)) == 4
     assert busi.index(release, with_masses=False)["sample_id"].tolist() == ["normal (1)"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from pathlib import Path
@@ -14,7 +13,8 @@ from PIL import Image
 from mammoseg_lib.datasets import COLUMNS, DataError, Source, cbis_ddsm, cbis_ddsm_table, open_source
 from mammoseg_lib.datasets.phantom_cbis import HEADER, IMAGES, SEVERAL, write_cbis_ddsm
 from mammoseg_lib.preprocessing import Preprocessing, prepare
-from tests.conftest import _real
+from tests.release import cbis_row as row
+from tests.release import write_cbis_table as write_table
 from tests.release import write_dicom
 
 SHAPE = (60, 40)
@@ -33,28 +33,6 @@ def mask(box, shape=SHAPE) -> np.ndarray:
     lit = np.zeros(shape, dtype=int)
     lit[box] = 4095
     return lit
-
-
-def row(case: str, number: int = 1, **values: str) -> dict[str, str]:
-    """One row as the tables print it."""
-    patient, side, view = case.removeprefix("Mass-Training_").removeprefix("Mass-Test_").rsplit("_", 2)
-    folder = f"{case}_{number}/1.2.{number}/1.3.{number}"
-    row = dict.fromkeys(HEADER, "x") | {
-        "patient_id": patient, "left or right breast": side, "image view": view,
-        "breast_density": "3", "abnormality id": str(number), "assessment": "4", "pathology": "BENIGN",
-        "image file path": f"{case}/1.1/1.9/000000.dcm",
-        "cropped image file path": f"{folder}/000000.dcm",
-        "ROI mask file path": f"{folder}/000001.dcm\n",
-    }  # fmt: skip
-    assert values.keys() <= row.keys()
-    return row | values
-
-
-def write_table(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -> None:
-    with path.open("w", newline="", encoding=encoding) as file:
-        writer = csv.DictWriter(file, HEADER)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.fixture
@@ -346,6 +324,25 @@ def test_a_table_that_cannot_be_read_is_an_error(release, damage, message):
         cbis_ddsm.scan(release)
 
 
+def test_folders_that_no_row_names_are_told_and_a_mass_without_a_row_leaves_its_image_out(release):
+    write_table(release / TRAIN, [row(CC)])
+    table, problems = cbis_ddsm.scan(release)
+    assert set(table["sample_id"]) == {RIGHT, FOURTH}
+    reason = f"2 folders of masses are in no row that can be used, such as {MLO}"
+    assert [(problem.path, problem.kind) for problem in problems] == [
+        (str(release / f"{CC}_2"), "broken"),
+        (str(release / TRAIN), "excluded"),
+    ]
+    assert problems[1].reason == reason
+
+
+def test_a_table_cut_within_a_row_is_an_error(release):
+    path = release / TRAIN
+    path.write_bytes(path.read_bytes()[:-5])  # the last path is in quotes, for its line break
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        cbis_ddsm.scan(release)
+
+
 def test_a_table_is_read_again_when_it_changes(release):
     assert len(cbis_ddsm.index(release)) == 4
     write_table(release / TEST, [row(RIGHT)])
@@ -403,7 +400,7 @@ def test_the_jpeg_edition_is_read(jpeg):
     assert len(cbis_ddsm.files(jpeg)) == 5
     cut = jpeg / "jpeg" / "1.3.1" / "1-1.jpg"
     cut.write_bytes(cut.read_bytes()[:-200])
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="JPEG file is cut short"):
         cbis_ddsm.load(table.iloc[0])
 
 
@@ -538,12 +535,6 @@ def test_the_source_opens_as_phantoms_and_is_prepared_without_artifacts(monkeypa
 
 
 # ------------------------------------------------------------------------------------------------ real tables
-
-
-@pytest.fixture(scope="module")
-def real_cbis_ddsm() -> Path:
-    """The folder with the real tables, or a skip that says what is missing."""
-    return _real(cbis_ddsm.FOLDER)
 
 
 def test_counts_of_the_real_tables(real_cbis_ddsm):

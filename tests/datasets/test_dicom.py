@@ -8,43 +8,17 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import uid
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 
 from mammoseg_lib.datasets import DataError
 from mammoseg_lib.datasets.dicom import read_header, read_image
+from tests.release import write_any_dicom as write
 from tests.release import write_dicom
 
 PIXELS = np.arange(12).reshape(3, 4) * 100
 RAMP = np.linspace(0, 1, 48).reshape(6, 8)
 NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian]
-
-
-def write(path, values, *, stored=12, signed=False, syntax=uid.ExplicitVRLittleEndian, lut=None, **tags):
-    """A gray image of any depth, sign and native transfer syntax; `lut` is (keyword, descriptor, data)."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = uid.DigitalMammographyXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID = "1.2.3", syntax
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID, data.Modality = meta.MediaStorageSOPClassUID, "1.2.3", "MG"
-    data.Rows, data.Columns = values.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated = 8 if stored <= 8 else 16
-    data.BitsStored, data.HighBit, data.PixelRepresentation = stored, stored - 1, int(signed)
-    if lut is not None:
-        keyword, descriptor, entries = lut
-        item = Dataset()
-        item.add_new("LUTDescriptor", "SS" if signed and keyword[0] == "M" else "US", descriptor)
-        item.add_new("LUTData", "OW" if isinstance(entries, bytes) else "US", entries)
-        setattr(data, keyword, [item])
-    for name, value in tags.items():
-        setattr(data, name, value)
-    order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
-    dtype = np.dtype(f"{order}{'i' if signed else 'u'}{data.BitsAllocated // 8}")
-    data.add_new("PixelData", "OB" if stored <= 8 else "OW", values.astype(dtype).tobytes())
-    encoding = {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
-    pydicom.dcmwrite(path, data, force_encoding=True, **encoding)
-    return path
 
 
 def by_pydicom(path) -> np.ndarray:

@@ -15,6 +15,7 @@ from mammoseg_lib.cli import app
 from mammoseg_lib.datasets import (
     COLUMNS,
     DataError,
+    Problem,
     Source,
     folder,
     inbreast,
@@ -162,9 +163,23 @@ def test_a_fault_in_a_line_names_the_table_and_the_line(root, line, reason):
     write(root, "a,p,a.dcm,L,CC,2,4a,malignant,train,masks/a.png,", line)
     table, problems = folder.scan(root)
     assert table["sample_id"].tolist() == ["a"]
-    assert [(p.kind, p.path) for p in problems] == [("broken", str(root / "samples.csv"))]
+    assert problems[0] == Problem(str(root / "samples.csv"), "broken", problems[0].reason)
     assert reason in problems[0].reason
     assert problems[0].reason.endswith("(line 3 of samples.csv)")
+    assert [problem.kind for problem in problems[1:]] == ["excluded"]  # what the line would have named
+
+
+def test_files_that_no_line_names_are_counted(root):
+    (root / "notes.txt").write_text("no image")
+    save(root / ".thumbnails.png", mask(BOX))
+    assert not any("in no line" in problem.reason for problem in folder.scan(root)[1])
+    table = root / "samples.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))  # cut between two lines
+    _, problems = folder.scan(root)
+    reason = "2 image or mask files here are in no line of it, such as images/d.tif"
+    assert problems == [Problem(str(table), "excluded", reason)]
+    (root / "scan.DCM").touch()
+    assert folder.scan(root)[1][0].reason.startswith("3 image")
 
 
 def small_mask(root):
@@ -202,7 +217,7 @@ def cut_mask(root):
     path = root / "masks" / "a.png"
     save(path, np.where(np.random.default_rng(0).random(SHAPE) > 0.5, 255, 0).astype(np.uint8))
     path.write_bytes(path.read_bytes()[:-60])
-    return "masks/a.png", "cannot be"
+    return "masks/a.png", "cut short"
 
 
 @pytest.mark.parametrize(
@@ -255,6 +270,18 @@ def test_a_fault_of_the_table_is_one_error(root, content, reason):
         folder.scan(root)
     assert error.value.path == str(root / "samples.csv")
     assert reason in error.value.reason
+
+
+@pytest.mark.parametrize("target", ["samples.csv", "nothing"])
+def test_a_table_that_is_a_looping_or_dangling_link_is_named(root, target):
+    table = root / "samples.csv"
+    table.unlink()
+    table.symlink_to(target)
+    with pytest.raises(DataError) as error:
+        folder.scan(root)
+    assert error.value.path == str(table)
+    with pytest.raises(DataError, match="exists already"):
+        write_template(root)
 
 
 def test_a_folder_without_a_table_says_how_to_get_one(tmp_path):

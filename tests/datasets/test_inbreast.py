@@ -134,6 +134,16 @@ def test_a_fault_is_one_problem_that_names_the_file_and_the_rest_is_read(release
     assert {"101", "103"} <= set(table["sample_id"])
 
 
+def test_a_table_of_a_header_only_leaves_density_unknown_and_says_so(release):
+    path = release / "INbreast.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    table, problems = inbreast.scan(release)
+    assert table["acr_density"].isna().all()
+    told = [problem for problem in problems if problem.path == str(path)]
+    assert len(told) == len(table)
+    assert all("density and BI-RADS are unknown" in problem.reason for problem in told)
+
+
 def test_truncated_pixels_are_an_error_not_an_image(release):
     path = release / "AllDICOMs" / "100_aa_MG_L_ML_ANON.dcm"
     path.write_bytes(path.read_bytes()[:-100])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mammoseg_lib.datasets import DataError, Problem, Source
 from mammoseg_lib.datasets.folder_layout import write_table
-from tests.release import HEADER, write_dicom, write_outlines
+from tests.release import HEADER, cbis_row, write_cbis_table, write_dicom, write_outlines
 
 SHAPE = (32, 24)
 SQUARE = [(5, 8), (15, 8), (15, 20), (5, 20)]  # (x, y)
@@ -23,13 +23,15 @@ class Small:
     """A source of a few tiny images.
 
     Attributes:
-        name: Key of `SOURCES`.
+        name: What it is called here.
+        source: Key of `SOURCES`.
         write: Writes it into a folder.
         files: By kind, one file of the source and the ids of the samples that are made from it; None stands
             for all samples, as for a table.
     """
 
     name: str
+    source: str
     write: Callable[[Path], object]
     files: dict[str, tuple[str, frozenset[str] | None]]
 
@@ -40,7 +42,7 @@ def read(name: str, root: Path) -> tuple[dict[str, tuple], list[Problem]]:
     Raises:
         DataError: If the source as a whole cannot be used.
     """
-    source = Source(name, root, real=True)
+    source = Source(SMALL_SOURCES[name].source, root, real=True)
     table, problems = source.scan()
     samples = {}
     for _, row in table.iterrows():
@@ -98,12 +100,12 @@ def write_busi(root: Path) -> None:
 
 
 def write_folder(root: Path) -> None:
-    """Images of one's own as PNG and DICOM, with one mask and with none."""
+    """Images of one's own as PNG, DICOM and TIFF, with one mask and with none."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
     rows = []
-    for name, suffix in (("a", ".png"), ("b", ".dcm"), ("c", ".png")):
+    for name, suffix in (("a", ".png"), ("b", ".dcm"), ("c", ".tif")):
         path = root / "images" / f"{name}{suffix}"
         if suffix == ".dcm":
             write_dicom(path, rng.integers(0, 4096, SHAPE))
@@ -119,10 +121,70 @@ def write_folder(root: Path) -> None:
     write_table(root, rows)
 
 
+def write_cbis_ddsm(root: Path) -> None:
+    """One film with a mass, one with two, of which one is swapped with its crop, and one of the test part."""
+    rng = np.random.default_rng(0)
+    for case, boxes in CBIS.items():
+        write_dicom(root / case / "1.1" / "1.9" / "000000.dcm", rng.integers(400, 4096, SHAPE))
+        for number, box in enumerate(boxes, 1):
+            folder = root / f"{case}_{number}" / f"1.2.{number}" / f"1.3.{number}"
+            names = ("000000.dcm", "000001.dcm")[:: 1 if number == 1 else -1]
+            write_dicom(folder / names[0], rng.integers(400, 4096, (12, 12)))
+            write_dicom(folder / names[1], lit(box) * 4095)
+    write_cbis_tables(root)
+
+
+def write_cbis_jpeg(root: Path) -> None:
+    """The same masses in the layout of the JPEG edition, one series a case."""
+    rng = np.random.default_rng(0)
+    for k, boxes in enumerate(CBIS.values()):
+        for number in range(len(boxes) + 1):
+            folder = root / "jpeg" / (f"1.{k}.{number}" if number else f"1.{k}.9")
+            folder.mkdir(parents=True)
+            gray = rng.integers(40, 220, SHAPE).astype(np.uint8)
+            if number:
+                Image.fromarray(lit(boxes[number - 1]).astype(np.uint8) * 255).save(folder / "2-1.jpg")
+                gray = gray[:12, :12]
+            Image.fromarray(gray).save(folder / "1-1.jpg")
+    (root / "csv").mkdir()
+    write_cbis_tables(root / "csv", jpeg=True)
+
+
+def write_cbis_tables(folder: Path, *, jpeg: bool = False) -> None:
+    """The two tables of these films."""
+    for part in ("Training", "Test"):
+        rows = []
+        for k, (case, boxes) in enumerate(CBIS.items()):
+            for number in range(1, len(boxes) + 1):
+                row = cbis_row(case, number)
+                if jpeg:
+                    row["image file path"] = f"{case}/1.1/1.{k}.9/000000.dcm"
+                    for column in ("cropped image file path", "ROI mask file path"):
+                        row[column] = f"{case}_{number}/1.2/1.{k}.{number}/000000.dcm\n"
+                rows += [row] if f"-{part}_" in case else []
+        name = {"Training": "train", "Test": "test"}[part]
+        write_cbis_table(folder / f"mass_case_description_{name}_set.csv", rows)
+
+
+def lit(box: tuple[slice, slice]) -> np.ndarray:
+    """1 in a box, 0 elsewhere."""
+    pixels = np.zeros(SHAPE, int)
+    pixels[box] = 1
+    return pixels
+
+
+CBIS = {
+    "Mass-Training_P_00001_LEFT_CC": [np.s_[8:16, 0:16]],
+    "Mass-Training_P_00001_LEFT_MLO": [np.s_[8:16, 8:16], np.s_[16:24, 0:16]],
+    "Mass-Test_P_00002_RIGHT_CC": [np.s_[16:24, 8:16]],
+}
+ONE, TWO, TESTED = CBIS
+
 SMALL_SOURCES = {
     small.name: small
     for small in (
         Small(
+            "inbreast",
             "inbreast",
             write_inbreast,
             {
@@ -133,6 +195,7 @@ SMALL_SOURCES = {
         ),
         Small(
             "busi",
+            "busi",
             write_busi,
             {
                 "picture": ("benign/benign (1).png", frozenset({"benign (1)"})),
@@ -142,12 +205,34 @@ SMALL_SOURCES = {
         ),
         Small(
             "folder",
+            "folder",
             write_folder,
             {
                 "picture": ("images/a.png", frozenset({"a"})),
                 "dicom": ("images/b.dcm", frozenset({"b"})),
+                "tiff": ("images/c.tif", frozenset({"c"})),
                 "mask": ("masks/a.png", frozenset({"a"})),
                 "table": ("samples.csv", None),
+            },
+        ),
+        Small(
+            "cbis_ddsm",
+            "cbis_ddsm",
+            write_cbis_ddsm,
+            {
+                "image": (f"{ONE}/1.1/1.9/000000.dcm", frozenset({ONE})),
+                "mask": (f"{ONE}_1/1.2.1/1.3.1/000001.dcm", frozenset({ONE})),
+                "swapped mask": (f"{TWO}_2/1.2.2/1.3.2/000000.dcm", frozenset({TWO})),
+                "table": ("mass_case_description_train_set.csv", None),
+            },
+        ),
+        Small(
+            "cbis_ddsm as JPEG",
+            "cbis_ddsm",
+            write_cbis_jpeg,
+            {
+                "image": ("jpeg/1.0.9/1-1.jpg", frozenset({ONE})),
+                "mask": ("jpeg/1.1.2/2-1.jpg", frozenset({TWO})),
             },
         ),
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import pytest
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import Source, phantoms
 from mammoseg_lib.preprocessing import ARRAYS, Preprocessing, prepare
+from tests.faults.processes import kill, session, start, wait_for
 
 N_IMAGES = 12
 PREPARE = """
@@ -47,14 +46,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def _start(root: Path, jobs: int = 1, **options: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", PREPARE, str(root), str(jobs)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # the process and all that it starts can be listed
-        **options,
-    )
+    return start(PREPARE, root, jobs, **options)
 
 
 def _prepared(root: Path):
@@ -66,9 +58,9 @@ def _leftovers() -> list[str]:
 
 
 def test_processes_that_start_at_once_fill_the_cache_once(root):
-    started = [_start(root) for _ in range(3)]
+    started = [_start(root) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0].splitlines() for process in started]
-    assert [process.returncode for process in started] == [0] * 3
+    assert [process.returncode for process in started] == [0] * 2
     assert sum(output.count("filled") for output in outputs) == 1
     assert len({output[-1] for output in outputs}) == 1
     assert _leftovers() == []
@@ -97,10 +89,8 @@ def test_a_killed_process_leaves_no_worker_and_the_next_start_begins_anew(root, 
     process = _start(root, jobs)
     assert process.stdout.readline() == "filling\n"
     if jobs == 2:
-        _wait_for(lambda: len(_session(process.pid)) >= 4)  # with the tracker, the server and a worker
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    _wait_for(lambda: not _session(process.pid))
+        wait_for(lambda: len(session(process.pid)) >= 4)  # with the tracker, the server and a worker
+    kill(process)
     complete = [path for path in paths.cache().glob("busi-*") if path.is_dir()]
     prepared = _prepared(root)
     assert len(prepared) == N_IMAGES
@@ -110,25 +100,3 @@ def test_a_killed_process_leaves_no_worker_and_the_next_start_begins_anew(root, 
     other = _prepared(root)
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(prepared, name), getattr(other, name))
-
-
-def _wait_for(condition, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def _session(leader: int) -> list[int]:
-    """The living processes of a session; those that ended and are not yet collected do not count."""
-    if not Path("/proc").is_dir():
-        pytest.skip("processes are listed by /proc")
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(session) == leader and state != "Z":
-            found.append(int(folder.name))
-    return found
