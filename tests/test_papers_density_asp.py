@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import pytest
+import torch
 
-from mammoseg_lib.losses import DensityASP, build_loss
+from mammoseg_lib.datasets import cbis_ddsm
+from mammoseg_lib.losses import Batch, DensityASP, build_loss
 from mammoseg_lib.losses.adaptive import DICE_WEIGHT, THETA
 from mammoseg_lib.papers import load_paper
 from mammoseg_lib.preprocessing import Preprocessing
@@ -78,12 +81,54 @@ def test_rows_shared_with_paper_000_agree_but_for_the_noted_cell(paper):
     assert differing == [("arf_net", "da")]
 
 
-def test_what_can_be_trained_and_what_cannot(paper):
-    assert paper.available == ("dice_bce", "asp_quantile", "asp_learned", "asp_cluster", "density_asp")
+SIX = ("dice_bce", "arf_net", "asp_quantile", "asp_learned", "asp_cluster", "density_asp")
+
+
+def test_all_six_methods_can_be_trained_on_both_data_sets(paper):
+    assert paper.available == (*SIX, *(f"{id}_cbis" for id in SIX))
     for id in paper.available:
         build_loss(**paper.method(id).loss)
         assert Training(**paper.method(id).training).decay == 0.5
-    assert all("reconstruction" in paper.find(id).label for id in paper.available if id.startswith("asp"))
+    rebuilt = {id for id in paper.available if "(reconstruction)" in paper.find(id).label}
+    assert rebuilt == {id for id in paper.available if id.startswith(("asp_", "arf_net"))}
+
+
+def test_methods_on_cbis_ddsm_differ_in_the_data_and_in_what_the_paper_states_for_it(paper):
+    for id in SIX:
+        here, there = paper.method(id), paper.method(f"{id}_cbis")
+        assert here.data["source"] == "inbreast"
+        assert {k: v for k, v in there.data.items() if here.data[k] != v} == {
+            "source": "cbis_ddsm", "n_images": 1591, "n_folds": 1, "protocol": "official",
+        }  # fmt: skip
+        assert there.label == f"{here.label}, CBIS-DDSM"
+        assert (there.model, there.training, there.preprocessing) == (
+            here.model,
+            here.training,
+            here.preprocessing,
+        )
+        if id != "density_asp":
+            assert there.loss == here.loss
+    assert paper.method("density_asp_cbis").loss == {
+        "name": "density_asp", "theta": "cbis_ddsm", "dice_weight": DICE_WEIGHT["cbis_ddsm"],
+    }  # fmt: skip
+    assert paper.method("arf_net_cbis").model == {"name": "arfnet", "base_width": 32, "weights": "none"}
+
+
+def test_density_asp_on_cbis_ddsm_weighs_as_the_paper_states(paper):
+    loss = build_loss(**paper.method("density_asp_cbis").loss)
+    density = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert loss.region_weight(density).tolist() == pytest.approx([0.25, 0.25, 0.85, 0.95])
+    # Without the region-level term, alpha Dice + BCE by hand: .5 in all of 256 pixels, all of them mass.
+    pixel_level = build_loss(**{**paper.method("density_asp_cbis").loss, "theta": [0, 0, 0, 0]})
+    batch = Batch(torch.ones(1, 1, 16, 16), acr_density=torch.tensor([4.0]))
+    value = float(pixel_level(torch.zeros(1, 1, 16, 16), batch))
+    assert value == pytest.approx(2.5 * (1 - (128 + 1) / (128 + 256 + 1)) + math.log(2))
+
+
+def test_official_split_is_that_of_the_paper_but_for_one_image(paper):
+    stated = paper.method("dice_bce_cbis").data["n_images"]
+    assert cbis_ddsm.WHOLE["images"] == stated + 1
+    assert any("1231 and 361" in note.text for note in paper.notes)
 
 
 def test_loss_settings_are_the_defaults_of_the_loss(paper):

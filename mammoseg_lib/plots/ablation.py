@@ -165,18 +165,20 @@ def density_weights(weights: pd.DataFrame, counts: pd.Series) -> Figure:
     return figure
 
 
-def dsc_by_density(table: pd.DataFrame) -> Figure:
-    """Mean DSC by ACR density and weights.
+def dsc_by_density(table: pd.DataFrame, by: str = "θ", title: str = "") -> Figure:
+    """Mean DSC by ACR density and by what was varied.
 
     Args:
-        table: Columns θ, "ACR density", dsc in 0..1 and images.
+        table: Columns `by`, "ACR density", dsc in 0..1 and images.
+        by: Name of the column that tells the settings apart.
+        title: What the images are.
     """
-    figure, ax = plt.subplots(figsize=(6.4, 3))
+    figure, ax = plt.subplots(figsize=(3.4 + table[by].nunique(), 3))
     sns.barplot(
-        table.assign(dsc=100 * table["dsc"]), x="ACR density", y="dsc", hue="θ", ax=ax, palette="colorblind"
+        table.assign(dsc=100 * table["dsc"]), x="ACR density", y="dsc", hue=by, ax=ax, palette="colorblind"
     )
     images = table.groupby("ACR density")["images"].first()
     ax.set_xticks(range(len(images)), [f"{acr}\n{n} images" for acr, n in images.items()])
-    ax.set(ylabel="mean DSC in %", ylim=(0, 100))
+    ax.set(ylabel="mean DSC in %", ylim=(0, 100), title=title)
     sns.move_legend(ax, "center left", bbox_to_anchor=(1.02, 0.5), title=None)
     return figure
