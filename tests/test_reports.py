@@ -130,6 +130,19 @@ def test_a_method_that_is_not_available_gives_the_reason():
     assert "Kervadec" in table.loc["L_CE", ("WMH", "reproduced with", "")]
 
 
+def test_what_a_method_was_run_with_is_held_against_its_own_settings():
+    other = load_paper("density_asp")
+    full = {"source": "cbis_ddsm (real)", "trained_on": "cbis_ddsm (real)", "image_size": 256, "epochs": 100}
+    runs = runs_of("dice_bce_cbis", [0, 1], **full, base_width=64)
+    # One division is all there is on CBIS-DDSM; on INbreast there are five folds.
+    assert reports.settings_text(other, runs).startswith("full size: cbis_ddsm (real)")
+    assert reports.settings_text(other, runs.assign(method="dice_bce")).startswith("reduced: ")
+    # The reconstruction of ARF-Net is full size at width 32, and says what it is.
+    rebuilt = runs.assign(method="arf_net_cbis", base_width=32)
+    assert reports.settings_text(other, rebuilt).startswith("reconstruction; full size: ")
+    assert reports.settings_text(other, rebuilt.assign(base_width=16)).startswith("reconstruction; reduced: ")
+
+
 def test_a_paper_that_prints_fractions_is_compared_in_fractions():
     other = load_paper("encoder_decoders")
     runs = pd.concat(

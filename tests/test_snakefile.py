@@ -112,6 +112,7 @@ def test_the_project_plans_data_runs_and_notebooks(tmp_path):
     for study, phantoms in {
         "spatial_matching": "inbreast-120",
         "density_asp.theta": "inbreast-120",
+        "density_asp.cbis": "cbis_ddsm-80",
         "boundary_ultrasound": "busi-80",
         "encoder_decoders": "folder-32",
     }.items():

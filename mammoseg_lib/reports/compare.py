@@ -136,23 +136,24 @@ def compare(
 def settings_text(paper: Paper, table: pd.DataFrame) -> str:
     """How a method was run, and whether that is less than what the paper did, as one line.
 
-    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed".
+    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed". What is only a
+    reconstruction of the method says so first.
     """
     first, folds, seeds = table.iloc[0], table["fold"].nunique(), table["seed"].nunique()
     reduced = "phantoms" in first["source"] or "phantoms" in first["trained_on"]
-    wanted = {
-        "data.n_folds": folds * first["networks"],
-        "preprocessing.size": first["image_size"],
-        "training.epochs": first["epochs"],
+    method = paper.find(first["method"])
+    done = {
+        "n_folds": folds * first["networks"],
+        "size": first["image_size"],
+        "epochs": first["epochs"],
+        "base_width": first["base_width"],
     }
     parts = [first["source"], f"{first['image_size']:.0f} px"]
     if first["trained_on"] != first["source"]:
         parts[0] = f"trained on {first['trained_on']}, tested on {first['source']}"
-    own = paper.find(first["method"]).model
     if pd.notna(first["base_width"]):
         parts.append(f"base width {first['base_width']:.0f}")
-        reduced |= first["base_width"] < own.get("base_width", 0)
-    if first["start"] != own.get("weights", "none"):
+    if first["start"] != method.model.get("weights", "none"):
         reduced = True
         parts.append("random start" if first["start"] == "none" else f"start: {first['start']}")
     parts.append(_plural(int(first["epochs"]), "epoch"))
@@ -160,9 +161,10 @@ def settings_text(paper: Paper, table: pd.DataFrame) -> str:
     parts += [mean if first["networks"] > 1 else _plural(folds, "fold"), _plural(seeds, "seed")]
     if first["variant"]:
         parts.append(first["variant"])
-    known = {setting.name: setting.value for setting in paper.hyperparameters}
-    reduced |= any(value < known[name] for name, value in wanted.items() if name in known)
-    return f"{'reduced' if reduced else 'full size'}: {', '.join(parts)}"
+    wanted = {**method.data, **method.preprocessing, **method.training, **method.model}
+    reduced |= any(value < wanted[name] for name, value in done.items() if name in wanted)
+    text = f"{'reduced' if reduced else 'full size'}: {', '.join(parts)}"
+    return f"reconstruction; {text}" if "(reconstruction)" in method.label else text
 
 
 def _by_method(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
