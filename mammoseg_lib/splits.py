@@ -9,7 +9,7 @@ times, that tests fewer than half of the images and puts most tested patients in
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,8 +54,7 @@ def patient_folds(table: pd.DataFrame, seed: int = 0) -> Split:
     """
     ids, groups = table["sample_id"].to_numpy(str), patients(table).to_numpy(str)
     folds = []
-    outer = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
-    for rest, test in outer.split(ids, groups=groups):
+    for rest, test in _by_patient(ids, groups, seed):
         # One eighth of the remaining 80 % is the 10 % of the whole that 000 validates on.
         inner = GroupShuffleSplit(1, test_size=1 / 8, random_state=seed)
         train, validation = (rest[part] for part in next(inner.split(rest, groups=groups[rest])))
@@ -94,7 +93,7 @@ def holdout_folds(table: pd.DataFrame, seed: int = 0) -> Split:
     """
     ids, groups = table["sample_id"].to_numpy(str), patients(table).to_numpy(str)
     rest, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(ids, groups=groups))
-    inner = GroupKFold(N_FOLDS, shuffle=True, random_state=seed).split(rest, groups=groups[rest])
+    inner = _by_patient(rest, groups[rest], seed)
     folds = [_fold(ids, rest[train], rest[validation], test) for train, validation in inner]
     return Split("holdout_folds", seed, tuple(folds))
 
@@ -163,6 +162,13 @@ def read_split(path: Path) -> Split:
     if split.checksum != checksum:
         raise DataError(path, f"checksum is {split.checksum}, but the file says {checksum}: it was changed")
     return split
+
+
+def _by_patient(ids: np.ndarray, groups: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of the larger and of the smaller part of every fold; no patient is in both."""
+    if len(set(groups)) < N_FOLDS:
+        raise ValueError(f"{len(set(groups))} patients are too few to be divided into {N_FOLDS} folds")
+    return GroupKFold(N_FOLDS, shuffle=True, random_state=seed).split(ids, groups=groups)
 
 
 def _fold(ids: np.ndarray, *parts: np.ndarray) -> Fold:

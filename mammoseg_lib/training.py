@@ -153,10 +153,10 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether the last epoch is done or patience has run out."""
-        patience = self.settings.patience
-        if self.epoch and patience is not None and self.epoch - self.best_epoch >= patience:
-            return True
-        return self.epoch >= self.settings.epochs
+        settings = self.settings
+        if settings.patience is None or self.epoch <= self.phase_starts[-1]:  # the last loss is still to come
+            return self.epoch >= settings.epochs
+        return self.epoch >= settings.epochs or self.epoch - self.best_epoch >= settings.patience
 
     def step(self, images: Tensor, batch: Batch) -> Tensor:
         """One optimizer step; returns the mean loss of the batch, still on the device."""
@@ -191,14 +191,16 @@ class Trainer:
             )
         ]
         train_loss = float(torch.stack(losses).sum()) / len(train)
-        if not math.isfinite(train_loss):
-            raise TrainingError(f"the training loss became {train_loss} in epoch {self.epoch + 1}")
+        validated = self.validate(validation)
+        for name, value in (("training", train_loss), ("validation", validated["val_loss"])):
+            if not math.isfinite(value):
+                raise TrainingError(f"the {name} loss became {value} in epoch {self.epoch + 1}")
         self.history.append(
             {
                 "epoch": self.epoch + 1,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
-                **self.validate(validation),
+                **validated,
                 "seconds": round(time.perf_counter() - start, 2),
             }
         )

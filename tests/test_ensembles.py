@@ -84,6 +84,12 @@ def test_networks_are_tested_on_another_data_set(runs):
     assert (first["method"], first["source"]) == ("resnet22_unet_inbreast", "inbreast phantoms")
     assert (first["trained_on"], first["networks"], first["start"]) == ("busi phantoms", 3, "none")
     assert (first["fold"], first["variant"]) == ("0, 1, 2", "combination_epochs=1")
+    for change in ("decoder width 4", "batch size 8", "freeze encoder 1", "milestones []", "window None"):
+        assert change in first["differs"]
+    assert "tested in another preparation" in first["differs"]  # OTHER is cropped to the breast
+    own = results([evaluate(runs)]).iloc[0]["differs"]
+    assert "protocol" not in own
+    assert "another preparation" not in own
 
 
 def test_an_evaluation_is_kept_and_read_again(runs, monkeypatch):

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import inspect
 import json
 import re
 
 import nbformat
+import papermill
 import pytest
 import yaml
 
 from mammoseg_lib import notebooks, paths
 from mammoseg_lib.notebooks import NotebookError, check_parameters, profile_parameters, run_notebook
 from mammoseg_lib.provenance import notebook_digest
+from mammoseg_lib.runs import plan
 
 ALL = notebooks.available()
 
@@ -166,3 +169,12 @@ def test_committed_defaults_are_the_smoke_profile():
     for name, parameters in notebooks.read_profile("smoke")["notebooks"].items():
         known = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
         assert {key: ast.literal_eval(known[key]["default"]) for key in parameters} == parameters
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith(("2", "3"))])
+def test_a_profile_leaves_no_parameter_of_the_runs_at_its_smoke_default(profile, name):
+    """A forgotten one would train the paper's own setting with a few epochs of this or that."""
+    known = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
+    decides = set(known) & set(inspect.signature(plan).parameters) - {"preprocessing"}
+    assert decides <= set(profile_parameters(profile, name))

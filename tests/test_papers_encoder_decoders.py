@@ -49,7 +49,7 @@ def test_networks_are_trained_once_and_tested_twice(paper):
         trained, tested = paper.find(id), paper.find(f"{id}_inbreast")
         assert (tested.model, tested.loss, tested.training) == (trained.model, trained.loss, trained.training)
         assert not tested.available
-        assert f"tests the networks of {id}" in tested.reason
+        assert f"tests the networks of {id} on INbreast" in tested.reason
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_a_test_of_an_unknown_method_is_an_error(tmp_path):
 
     text = (paths.PAPERS / "encoder_decoders.yaml").read_text(encoding="utf-8")
     path = tmp_path / "paper.yaml"
-    path.write_text(text.replace("tests: resnet22_fpn}", "tests: resnet50}"), encoding="utf-8")
+    path.write_text(text.replace("tests: resnet22_fpn,", "tests: resnet50,"), encoding="utf-8")
     with pytest.raises(PaperError, match="method resnet22_fpn_inbreast tests 'resnet50', which is no method"):
         read_paper(path)

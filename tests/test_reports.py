@@ -16,6 +16,7 @@ SETTINGS = {
     "image_size": 32,
     "base_width": 8,
     "epochs": 3,
+    "differs": "",
 }
 
 
@@ -137,6 +138,10 @@ def test_what_a_method_was_run_with_is_held_against_its_own_settings():
     # One division is all there is on CBIS-DDSM; on INbreast there are five folds.
     assert reports.settings_text(other, runs).startswith("full size: cbis_ddsm (real)")
     assert reports.settings_text(other, runs.assign(method="dice_bce")).startswith("reduced: ")
+    for more in ({"differs": "batch size 8"}, {"variant": "smooth=2"}, {"epochs": 200}):
+        text = reports.settings_text(other, runs.assign(**more))
+        assert text.startswith("changed: ")
+        assert all(str(value) in text for value in more.values())
     # The reconstruction of ARF-Net is full size at width 32, and says what it is.
     rebuilt = runs.assign(method="arf_net_cbis", base_width=32)
     assert reports.settings_text(other, rebuilt).startswith("reconstruction; full size: ")

@@ -124,6 +124,7 @@ def test_results_carry_the_settings_of_their_run(monkeypatch):
     assert complete([replace(CONFIG, seed=1), CONFIG]) == [run]
     table = results([run])
     assert table["source"].unique().tolist() == ["inbreast phantoms"]
+    assert table["differs"].unique().tolist() == ["learning rate 0.01"]
     settings = table.iloc[0][["method", "fold", "seed", "profile", "image_size", "base_width", "epochs"]]
     assert settings.tolist() == ["sm_sd_bce_all", 1, 0, "test", 32, 8, 3]
 

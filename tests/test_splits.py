@@ -62,6 +62,13 @@ def test_holdout_folds_test_one_fifth_of_the_patients_and_validate_on_every_othe
         assert sum(len(getattr(fold, part)) for part in PARTS) == 100
 
 
+@pytest.mark.parametrize("protocol", ["patient_folds", "holdout_folds"])
+def test_too_few_patients_for_folds(table, protocol):
+    few = table[table["patient_id"].isin(["p0", "p1", "p2", "p3"])]
+    with pytest.raises(ValueError, match=r"[34] patients are too few to be divided into 5 folds"):
+        make_split(few, protocol)
+
+
 def test_the_official_division_is_kept(table):
     with pytest.raises(DataError, match="no training or no test images"):
         make_split(table, "official")

@@ -245,6 +245,18 @@ def test_a_loss_that_is_not_finite_stops_with_its_epoch(parts):
     assert not trainer.history
 
 
+def test_a_validation_loss_that_is_not_finite_stops_too(parts, monkeypatch):
+    trainer = _trainer()
+    monkeypatch.setattr(trainer, "validate", lambda _: {"val_loss": float("nan"), "val_dsc": 0.5})
+    with pytest.raises(TrainingError, match="the validation loss became nan in epoch 1"):
+        fit(trainer, *parts)
+
+
+def test_patience_waits_for_the_last_phase(prepared):
+    trainer, parts = _changing(prepared, PHASES, epochs=12, patience=1, learning_rate=0.0)
+    assert len(fit(trainer, *parts)) == 4  # the first epoch of the second phase is the first that counts
+
+
 def test_channels_last_changes_the_layout_not_the_result(parts):
     plain, last = _trainer(channels_last=False, epochs=2), _trainer(channels_last=True, epochs=2)
     a, b = fit(plain, *parts), fit(last, *parts)

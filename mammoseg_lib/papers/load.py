@@ -146,7 +146,7 @@ def _method(id: str, raw: object, settings: tuple[Hyperparameter, ...], publishe
 
 def _test(id: str, raw: dict, methods: dict[str, Method], published: list[Published]) -> Method:
     """A method whose networks are those of one further up, tested on other images."""
-    raw = _mapping(raw, f"method {id}", required=("label", "tests"))
+    raw = _mapping(raw, f"method {id}", required=("label", "tests", "reason"))
     if raw["tests"] not in methods:
         raise PaperError(f"method {id} tests {raw['tests']!r}, which is no method further up")
     return replace(
@@ -155,7 +155,7 @@ def _test(id: str, raw: dict, methods: dict[str, Method], published: list[Publis
         label=raw["label"],
         published=tuple(published),
         available=False,
-        reason=f"it tests the networks of {raw['tests']} on other images; nothing is trained for it",
+        reason=raw["reason"],
     )
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from mammoseg_lib.plots.images import Mask
 from mammoseg_lib.plots.losses import grid_panel, kinds_legend
-from mammoseg_lib.plots.style import CELLS, INK, MUTED, PREDICTION
+from mammoseg_lib.plots.style import CELLS, INK, MUTED, PREDICTION, wrapped
 
 
 def ablation_figure(
@@ -50,7 +50,7 @@ def ablation_figure(
         ax.set_axisbelow(True)
     axes[0].invert_yaxis()
     axes[0].set_ylim(len(summary) - 0.4, -0.6)
-    figure.suptitle(title, fontsize=9, color=INK)
+    figure.suptitle(wrapped(title), fontsize=9, color=INK)
     return figure
 
 

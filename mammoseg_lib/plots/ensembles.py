@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mammoseg_lib.plots.style import INK, MUTED, PREDICTION
+from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, wrapped
 
 
-def networks_and_mean(table: pd.DataFrame, title: str) -> Figure:
+def networks_and_mean(table: pd.DataFrame, everything: Mapping[str, float], title: str) -> Figure:
     """The DSC of every single network and of their mean, a panel a data set.
 
     Args:
         table: Columns tested on, method, networks (1, or how many were averaged), and dsc with its _low and
             _high in 0..1.
+        everything: For each data set the DSC in 0..1 of predicting every pixel.
         title: How the runs came about.
     """
     sets, methods = list(dict.fromkeys(table["tested on"])), list(dict.fromkeys(table["method"]))
@@ -35,6 +38,7 @@ def networks_and_mean(table: pd.DataFrame, title: str) -> Figure:
                 ax.errorbar(
                     value, y, xerr=reach, fmt=marker, ms=5, color=color, capsize=3, label="mean of the folds"
                 )
+        ax.axvline(100 * everything[name], color=MUTED, ls="--", lw=0.9, label="every pixel predicted")
         ax.set(
             xlabel="mean DSC over images in %", title=name, yticks=range(len(methods)), yticklabels=methods
         )
@@ -42,5 +46,5 @@ def networks_and_mean(table: pd.DataFrame, title: str) -> Figure:
         ax.set_axisbelow(True)
     axes[0, 0].set_ylim(len(methods) - 0.5, -0.5)
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
-    figure.suptitle(title, fontsize=9, color=INK)
+    figure.suptitle(wrapped(title), fontsize=9, color=INK)
     return figure

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from mammoseg_lib.plots.style import INK, MUTED, PREDICTION
+from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, wrapped
 
 
 def weights_over_epochs(weights: pd.DataFrame) -> Figure:
@@ -54,5 +54,5 @@ def readings(runs: pd.DataFrame, title: str) -> Figure:
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x", color="#e5e5e5")
     ax.set_axisbelow(True)
-    figure.suptitle(title, fontsize=9, color=INK)
+    figure.suptitle(wrapped(title), fontsize=9, color=INK)
     return figure

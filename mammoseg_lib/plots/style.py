@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import matplotlib.pyplot as plt
 
 TRUTH = "#1b9e5a"
@@ -33,3 +35,8 @@ def use_style() -> None:
             "svg.fonttype": "none",
         }
     )
+
+
+def wrapped(text: str, width: int = 110) -> str:
+    """A long title in lines that fit over two panels."""
+    return "\n".join(wrap(text, width))

@@ -13,7 +13,7 @@ from mammoseg_lib.papers import Method, Paper
 NOT_RUN = "not run"
 SETTINGS = (
     "profile", "variant", "source", "trained_on", "networks", "start", "protocol", "image_size", "base_width",
-    "epochs",
+    "epochs", "differs",
 )  # fmt: skip
 """Columns of the results that say how a method was run; they must not differ within a method."""
 
@@ -134,13 +134,12 @@ def compare(
 
 
 def settings_text(paper: Paper, table: pd.DataFrame) -> str:
-    """How a method was run, and whether that is less than what the paper did, as one line.
+    """How a method was run, and whether that is less than what the paper did or something else, as one line.
 
-    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed". What is only a
-    reconstruction of the method says so first.
+    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed, batch size 8".
+    "Full size" is only what differs in nothing. What is a reconstruction of the method says so first.
     """
     first, folds, seeds = table.iloc[0], table["fold"].nunique(), table["seed"].nunique()
-    reduced = "phantoms" in first["source"] or "phantoms" in first["trained_on"]
     method = paper.find(first["method"])
     done = {
         "n_folds": folds * first["networks"],
@@ -153,17 +152,21 @@ def settings_text(paper: Paper, table: pd.DataFrame) -> str:
         parts[0] = f"trained on {first['trained_on']}, tested on {first['source']}"
     if pd.notna(first["base_width"]):
         parts.append(f"base width {first['base_width']:.0f}")
-    if first["start"] != method.model.get("weights", "none"):
-        reduced = True
+    start = method.model.get("weights", "none")
+    if (first["start"], start) != ("none", "none"):
         parts.append("random start" if first["start"] == "none" else f"start: {first['start']}")
     parts.append(_plural(int(first["epochs"]), "epoch"))
     mean = f"mean of {first['networks']:.0f} networks"
     parts += [mean if first["networks"] > 1 else _plural(folds, "fold"), _plural(seeds, "seed")]
-    if first["variant"]:
-        parts.append(first["variant"])
+    parts += [text for text in (first["variant"], first["differs"]) if text]
     wanted = {**method.data, **method.preprocessing, **method.training, **method.model}
-    reduced |= any(value < wanted[name] for name, value in done.items() if name in wanted)
-    text = f"{'reduced' if reduced else 'full size'}: {', '.join(parts)}"
+    less = any(value < wanted[name] for name, value in done.items() if name in wanted)
+    more = any(done[name] > wanted[name] for name in ("size", "epochs"))
+    if "phantoms" in first["source"] + first["trained_on"] or less or first["start"] != start:
+        what = "reduced"
+    else:
+        what = "changed" if more or first["variant"] or first["differs"] else "full size"
+    text = f"{what}: {', '.join(parts)}"
     return f"reconstruction; {text}" if "(reconstruction)" in method.label else text
 
 

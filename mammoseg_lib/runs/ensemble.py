@@ -14,6 +14,7 @@ from mammoseg_lib import paths
 from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
+from mammoseg_lib.provenance import environment
 from mammoseg_lib.runs.config import Data
 from mammoseg_lib.runs.work import VERSION, Run, choose_device, write_test
 from mammoseg_lib.storage import atomic_folder, digest, write_json
@@ -81,6 +82,7 @@ def evaluate(
                 }
                 write_json(partial / "config.json", record)
                 write_json(partial / "start.json", runs[0].start)
+                write_json(partial / "environment.json", environment(device, torch.get_num_threads()))
                 write_test(partial, test, probability)
     return Run(folder)
 

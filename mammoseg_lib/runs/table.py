@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import pandas as pd
 
 from mammoseg_lib.papers import load_paper
 from mammoseg_lib.runs.work import Run
+from mammoseg_lib.training import Training
+
+SHOWN = ("size", "base_width", "epochs", "weights", "weights_file", "amp", "channels_last")
+"""Settings that have a column of their own, or change nothing but the time."""
 
 
 def results(runs: Iterable[Run]) -> pd.DataFrame:
@@ -27,6 +32,7 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
             "image_size": config["data"]["preprocessing"]["size"],
             "base_width": config["model"].get("base_width"),
             "epochs": config["training"]["epochs"],
+            "differs": _differences(config),
         }
         tables.append(run.per_image.assign(**settings))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -34,6 +40,31 @@ def results(runs: Iterable[Run]) -> pd.DataFrame:
 
 def _source(data: dict) -> str:
     return data["source"] + (" phantoms" if data["phantoms"] else " (real)")
+
+
+def _differences(config: dict) -> str:
+    """What else differs from the paper's method: its network, training, preparation or protocol."""
+    method = load_paper(config["paper"]).find(config["method"])
+    trained_on = config.get("trained_on", config["data"])
+    training = {
+        **asdict(Training(**method.training)),
+        "milestones": list(Training(**method.training).milestones),
+    }
+    pairs = (
+        (config["model"], method.model),
+        (config["training"], training),
+        (trained_on["preprocessing"], method.preprocessing),
+        ({"protocol": trained_on["protocol"]}, method.data),
+    )
+    changes = [
+        f"{name.replace('_', ' ')} {value}"
+        for run, own in pairs
+        for name, value in run.items()
+        if name not in SHOWN and value != own.get(name)
+    ]
+    if config["data"]["preprocessing"] != trained_on["preprocessing"]:
+        changes.append("tested in another preparation")
+    return ", ".join(changes)
 
 
 def _variant(config: dict) -> str:
