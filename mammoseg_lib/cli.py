@@ -75,7 +75,7 @@ def check(
     from mammoseg_lib.datasets.check import check_source
     from mammoseg_lib.parallel import parallel_map
 
-    with parallel_map(jobs) as run_map:
+    with parallel_map(jobs, preload=check_source.__module__) as run_map:
         report = check_source(open_source(source, root), run_map, progress=sys.stderr.isatty())
     typer.echo(json.dumps(report.document(), indent=2) if as_json else report.text())
     if report.broken:

@@ -55,7 +55,8 @@ def export(
     Args:
         source: What `open_source` found.
         folder: A new folder; it appears when it is complete.
-        window: "sigmoid" as 003 (see `Preprocessing`), "percentiles" as the other papers, or "none".
+        window: "sigmoid" as 003 (see `Preprocessing`), "percentiles" (the 0.5th and the 99.5th of the gray
+            values of the whole frame, since nothing is cropped, become 0 and 1), or "none".
         size: Side of the square that images are resized and padded to, keeping their aspect, as 003 did with
             512; None leaves them as large as they are.
         jobs: Processes.
@@ -75,7 +76,7 @@ def export(
     with FileLock(lock):
         if folder.exists():
             raise DataError(folder, "exists already; an export is written to a new folder")
-        with atomic_folder(folder) as partial_folder, parallel_map(jobs) as run_map:
+        with atomic_folder(folder) as partial_folder, parallel_map(jobs, preload=__name__) as run_map:
             for name in (IMAGES, MASKS):
                 (partial_folder / name).mkdir()
             table, problems = source.scan(run_map)

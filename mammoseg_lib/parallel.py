@@ -15,8 +15,13 @@ RunMap = Callable[[Callable, Iterable], Iterable]
 
 
 @contextmanager
-def parallel_map(jobs: int) -> Iterator[RunMap]:
-    """The built-in `map`, or for more than one job one that shares the work among processes, in order."""
+def parallel_map(jobs: int, preload: str = "mammoseg_lib") -> Iterator[RunMap]:
+    """The built-in `map`, or for more than one job one that shares the work among processes, in order.
+
+    Args:
+        jobs: Processes.
+        preload: The module with the work: imported once, where processes are forked, and not by each of them.
+    """
     if jobs == 1:
         yield map
         return
@@ -24,7 +29,7 @@ def parallel_map(jobs: int) -> Iterator[RunMap]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["mammoseg_lib.preprocessing"])
+        context.set_forkserver_preload([preload])
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
         yield partial(pool.map, chunksize=CHUNK)
 

@@ -41,12 +41,13 @@ class Preprocessing:
         crop: "breast" cuts to the bounding box of the breast, "none" keeps the whole frame.
         resize: "stretch" makes the image square as the papers do, at the cost of its aspect; "pad" keeps the
             aspect and fills up with zeros on the right and below.
-        window: Percentiles of the breast's gray values that become 0 and 1; None keeps the detector's range;
+        window: Percentiles of gray values that become 0 and 1: of the breast with `crop="breast"`, of the
+            whole frame, background and labels included, with "none". None keeps the detector's range;
             "sigmoid" applies a sigmoid VOI LUT (DICOM PS3.3 C.11.2.1.3.1) whose center is the middle of the
-            0.5th and the 99.5th percentile of the breast's gray values and whose width is half their
-            distance, so that they become 0.018 and 0.982. It stands in for a VOI LUT that is not published:
-            the files of INbreast have none, and 003 gave them "a proper Siemens" one. 003's setting is then
-            `Preprocessing(size=512, crop="none", resize="pad", window="sigmoid")`.
+            0.5th and the 99.5th percentile of the breast's gray values (with either crop) and whose width is
+            half their distance, so that they become 0.018 and 0.982. It stands in for a VOI LUT that is not
+            published: the files of INbreast have none, and 003 gave them "a proper Siemens" one. 003's
+            setting is then `Preprocessing(size=512, crop="none", resize="pad", window="sigmoid")`.
     """
 
     size: int = 256
@@ -227,7 +228,7 @@ def _open(folder: Path, key: str, source: Source) -> PreparedSet:
 def _fill(
     folder: Path, source: Source, settings: Preprocessing, filters: dict, jobs: int, progress: bool
 ) -> None:
-    with parallel_map(jobs) as run_map:
+    with parallel_map(jobs, preload=__name__) as run_map:
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
         shape = (len(table), settings.size, settings.size)

@@ -73,7 +73,11 @@ def scan(
         incomplete.update(folder.rpartition("_")[0] for folder in short)
         if others := sorted(set(folders) - set(short)):
             reason = f"{len(others)} folders of masses are in no row that can be used, such as {others[0]}"
-            problems.append(Problem(str(table_paths(root)[part]), "excluded", reason))
+            problems.append(Problem(str(table_paths(root)[part]), "broken", reason))
+    if not any(root.glob("Mass-*/")):  # where folders are called by their cases, they tell what rows are lost
+        empty = sorted(TABLES.keys() - {case.split for case in cases.values()})
+        reason = "lists no mass that can be used"
+        problems += [Problem(str(table_paths(root)[part]), "broken", reason) for part in empty]
     records = []
     for found in run_map(_examine, (item for item in _images(root) if item[0].name not in incomplete)):
         if isinstance(found, Problem):
@@ -186,6 +190,7 @@ def _examine(item: tuple[Case, Path, list[Path]]) -> dict | Problem:
         for folder, candidates in _candidates(found[0], case).items():
             mask_path, _ = _choose(folder, candidates, shape)
             if not _fits(_shape(mask_path), shape):
+                _pixels(found[0])  # raises where it is the image whose header says a wrong size
                 return Problem(
                     str(mask_path), "excluded", f"{_misfit(_shape(mask_path), shape)} ({case.where})"
                 )
@@ -216,11 +221,13 @@ def _choose(
     """
     if not candidates:
         raise DataError(folder, "no mask here")
-    sized = [path for path in candidates if _shape(path) == shape] if len(candidates) > 1 else candidates
+    sized = [path for path in candidates if _shape(path) == shape]
     if len(sized) == 1:
         return sized[0], None
     decoded = {path: _pixels(path)[0] for path in sized or candidates}
-    masks = [path for path, pixels in decoded.items() if _two_valued(pixels)]
+    masks = [path for path, pixels in decoded.items() if _may_be_mask(path, pixels)]
+    if len(candidates) == 1 and not masks:
+        raise DataError(folder, "no mask here, only a crop: another size than the image, and many grays")
     if len(masks) != 1:
         raise DataError(
             folder,
@@ -230,19 +237,17 @@ def _choose(
     return masks[0], decoded[masks[0]]
 
 
-def _two_valued(pixels: Float[np.ndarray, "_ _"]) -> bool:
+def _may_be_mask(path: Path, pixels: Float[np.ndarray, "_ _"]) -> bool:
+    """Whether a file has two values; one of PNG is a mask by its name, and may number several classes."""
     low, high = (part * pixels.max() for part in GRAY)
-    return bool(((pixels > low) & (pixels < high)).mean() <= MAX_GRAY)
+    return path.suffix == ".png" or bool(((pixels > low) & (pixels < high)).mean() <= MAX_GRAY)
 
 
 def _mask(path: Path, pixels: Float[np.ndarray, "_ _"], shape: tuple[int, int]) -> Bool[np.ndarray, "_ _"]:
     """The lit pixels of a mask file, by nearest neighbor where its size is another than the image's."""
-    if path.suffix == ".png":
-        lit = pixels > 0  # lossless; some editions number the classes 1 and 2
-    elif _two_valued(pixels):
-        lit = pixels > 0.5 * pixels.max()
-    else:
+    if not _may_be_mask(path, pixels):
         raise DataError(path, "is no mask: it has more than two gray values")
+    lit = pixels > (0 if path.suffix == ".png" else 0.5 * pixels.max())
     if not _fits(lit.shape, shape):
         raise DataError(path, _misfit(lit.shape, shape))
     if lit.shape != shape:

@@ -135,10 +135,15 @@ def _view(dataset: pydicom.Dataset) -> str | None:
 
 def _pixels(path: Path, dataset: pydicom.Dataset, header: Header) -> Num[np.ndarray, "h w"]:
     """The stored values; overlays of old files, which lie in the bits above them, are cleared by pydicom."""
-    _check_decoder(path, dataset.file_meta.get("TransferSyntaxUID"))
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    _check_decoder(path, syntax)
     try:
-        pixels = dataset.pixel_array
         allocated, bits, high = int(dataset.BitsAllocated), int(dataset.BitsStored), int(dataset.HighBit)
+        if not syntax.is_compressed:
+            _check_length(path, len(dataset.PixelData), header, allocated)
+        pixels = dataset.pixel_array
+    except DataError:
+        raise
     except Exception as error:  # pydicom raises many kinds here; each means that there is no image
         raise DataError(path, f"pixel data cannot be decoded ({error})") from error
     if pixels.shape != (header.height, header.width):
@@ -148,6 +153,17 @@ def _pixels(path: Path, dataset: pydicom.Dataset, header: Header) -> Num[np.ndar
     if not np.issubdtype(pixels.dtype, np.integer) or high != bits - 1 or not 1 <= bits <= allocated:
         raise DataError(path, f"gray values of {bits} bits up to bit {high} of {allocated} are not read")
     return pixels
+
+
+def _check_length(path: Path, length: int, header: Header, allocated: int) -> None:
+    """Raise DataError where uncompressed pixels are too few or too many for the header.
+
+    Of too many pydicom would only warn, and read the first ones as rows of another width.
+    """
+    expected = math.ceil(header.height * header.width * allocated / 8)
+    if length not in (expected, expected + expected % 2):  # a byte of padding makes the length even
+        size = f"{header.width}x{header.height} pixels of {allocated} bits"
+        raise DataError(path, f"pixel data has {length} bytes, the header says {expected} ({size})")
 
 
 def _check_decoder(path: Path, syntax: UID | None) -> None:

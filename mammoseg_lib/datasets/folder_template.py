@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammoseg_lib.datasets.base import COLUMNS, DataError, Problem
+from mammoseg_lib.datasets.base import COLUMNS, DataError, Problem, printable
 from mammoseg_lib.datasets.dicom import read_header
 from mammoseg_lib.datasets.folder_layout import EXTRA, MASKS, SEPARATOR, TABLE, is_picture, write_table
 
@@ -26,11 +26,13 @@ class Template:
     Attributes:
         rows: The lines written.
         orphans: Mask files of no image.
+        unknown: Files that are no DICOM (by the 128 bytes and the word with which it begins), PNG or TIFF.
         problems: Files that could not be read as DICOM, which are left out.
     """
 
     rows: tuple[dict[str, str], ...]
     orphans: tuple[str, ...]
+    unknown: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     def text(self) -> str:
@@ -46,6 +48,7 @@ class Template:
             ),
             *(f"mask of no image: {name}" for name in self.orphans),
             *(f"{p.kind}: {p.path}: {p.reason}" for p in self.problems),
+            *(f"{len(self.unknown)} files were not recognized, such as {name}" for name in self.unknown[:1]),
         ]
         empty = [name for name in BY_HAND if filled[name] < len(self.rows) and name != "mask_path"]
         lines.append(f"to fill in by hand, as far as known: {', '.join(empty) or 'nothing'}")
@@ -98,8 +101,11 @@ def write_template(root: Path) -> Template:
         except DataError as error:
             problems.append(Problem(name, "broken", error.reason))
     write_table(root, rows)
-    orphans = tuple(mask.relative_to(root).as_posix() for mask in masks if mask not in used)
-    return Template(tuple(rows), orphans, tuple(problems))
+    orphans, unknown = (
+        tuple(printable(path.relative_to(root).as_posix()) for path in files if path in left)
+        for left in ({*masks} - used, {*files} - {*images, *masks})
+    )
+    return Template(tuple(rows), orphans, unknown, tuple(problems))
 
 
 def _is_mask(path: Path) -> bool:

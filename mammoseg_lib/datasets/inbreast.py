@@ -120,17 +120,15 @@ def mass_masks(image_path: Path, shape: tuple[int, int]) -> list[Bool[np.ndarray
     return [polygon2mask(shape, outline[:, ::-1]) for outline in mass_outlines(_xml_path(image_path), shape)]
 
 
-def mass_outlines(
-    xml_path: Path, shape: tuple[int, int], problems: list[Problem] | None = None
-) -> list[Float[np.ndarray, "n 2"]]:
+def mass_outlines(xml_path: Path, shape: tuple[int, int]) -> list[Float[np.ndarray, "n 2"]]:
     """The mass outlines in one XML file, each as (x, y) points in pixels; none when there is no file.
 
-    ROIs of other names (calcifications, points) are no masses, and neither is an outline that encloses no
-    pixel, as one or two points do; such an outline is left out and, if a list is given, reported there.
-    Where an outline crosses itself, what it goes around twice is outside (the even-odd rule).
+    ROIs of other names (calcifications, points) are no masses. Where an outline crosses itself, what it goes
+    around twice is outside (the even-odd rule).
 
     Raises:
-        DataError: If the file is no outline file, or an outline leaves the image.
+        DataError: If the file is no outline file, or an outline leaves the image or encloses no pixel, as one
+            or two points do: without it the image would come out with a part of its mask.
     """
     outlines = []
     for number, roi in enumerate(_rois(xml_path)):
@@ -142,11 +140,11 @@ def mass_outlines(
             raise DataError(
                 xml_path, f"ROI {number}: outline leaves the image of {shape[1]}x{shape[0]} pixels"
             )
-        if len(points) >= 3 and polygon(points[:, 1], points[:, 0], shape)[0].size:
-            outlines.append(points)
-        elif problems is not None:
-            reason = f"ROI {number}: a mass of {len(points)} point(s) that encloses no pixel"
-            problems.append(Problem(str(xml_path), "excluded", reason))
+        if len(points) < 3 or not polygon(points[:, 1], points[:, 0], shape)[0].size:
+            raise DataError(
+                xml_path, f"ROI {number}: a mass of {len(points)} point(s) that encloses no pixel"
+            )
+        outlines.append(points)
     return outlines
 
 
@@ -216,7 +214,7 @@ def _record(path: Path, metadata: dict[str, dict], problems: list[Problem]) -> d
     if claims and not os.path.lexists(xml_path):
         problems.append(Problem(str(xml_path), "excluded", f"file is missing, but the table {claims}"))
         return None
-    outlines = mass_outlines(xml_path, shape, problems)
+    outlines = mass_outlines(xml_path, shape)
     mask = union([polygon2mask(shape, outline[:, ::-1]) for outline in outlines], shape)
     return {
         "sample_id": name["id"],

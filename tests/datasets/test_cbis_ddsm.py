@@ -139,6 +139,20 @@ def _no_mask(release):
     return path
 
 
+def _crop_alone(release):
+    path = release / f"{CC}_1"
+    (path / "1.2.1" / "1.3.1" / "000001.dcm").unlink()
+    return path
+
+
+def _image_of_fewer_columns(release):
+    path = release / CC / "1.1" / "1.9" / "000000.dcm"
+    data = pydicom.dcmread(path)
+    data.Columns -= 2
+    data.save_as(path)
+    return path
+
+
 def _no_abnormality(release):
     shutil.rmtree(release / f"{CC}_2")
     return release / f"{CC}_2"
@@ -172,6 +186,8 @@ def _not_dicom(release):
     [
         (_two_masks, "cannot tell mask from crop: of 2 files 2 have the image's size, and 2"),
         (_no_mask, "cannot tell mask from crop: of 2 files 0 have the image's size, and 0"),
+        (_crop_alone, "no mask here, only a crop"),
+        (_image_of_fewer_columns, "pixel data has 4800 bytes, the header says 4560"),
         (_no_abnormality, "no mask here"),
         (_no_image, "no image here"),
         (_two_images, "2 images here"),
@@ -202,6 +218,14 @@ def test_a_mask_of_another_aspect_excludes_its_image(release, shape, fits):
             (str(folder / "000001.dcm"), "excluded")
         ]
         assert f"mask has shape {shape} and its image {SHAPE}" in problems[0].reason
+
+
+def test_a_mask_alone_of_another_aspect_is_told_from_a_crop_alone(release):
+    folder = release / f"{CC}_1" / "1.2.1" / "1.3.1"
+    (folder / "000000.dcm").unlink()
+    write_dicom(folder / "000001.dcm", mask(np.s_[5:10, 3:8], (60, 38)))
+    _, problems = cbis_ddsm.scan(release)
+    assert [(p.path, p.kind) for p in problems] == [(str(folder / "000001.dcm"), "excluded")]
 
 
 @pytest.mark.parametrize(
@@ -331,9 +355,21 @@ def test_folders_that_no_row_names_are_told_and_a_mass_without_a_row_leaves_its_
     reason = f"2 folders of masses are in no row that can be used, such as {MLO}"
     assert [(problem.path, problem.kind) for problem in problems] == [
         (str(release / f"{CC}_2"), "broken"),
-        (str(release / TRAIN), "excluded"),
+        (str(release / TRAIN), "broken"),
     ]
     assert problems[1].reason == reason
+
+
+def test_a_table_without_a_row_is_broken_also_where_no_folder_is_called_by_its_case(release, jpeg):
+    reasons = ["4 folders of masses are in no row that can be used", "lists no mass"]
+    for root, table, reason in zip(
+        (release, jpeg), (release / TEST, jpeg / "csv" / TEST), reasons, strict=True
+    ):
+        write_table(table, [])
+        found, problems = cbis_ddsm.scan(root)
+        assert set(found["split"]) == {"train"}
+        assert [(p.kind, p.path) for p in problems] == [("broken", str(table))]
+        assert problems[0].reason.startswith(reason)
 
 
 def test_a_table_cut_within_a_row_is_an_error(release):
@@ -418,6 +454,9 @@ def test_pairs_of_png_files_are_read(tmp_path, place, label):
     sample = cbis_ddsm.read(table.iloc[0])
     assert (sample.mask == (mask(FIRST) > 0)).all()
     np.testing.assert_allclose(sample.image, picture() // 16 / 255, rtol=1e-6)
+    classes = (mask(np.s_[5:10, 3:8], (30, 20)) > 0) * 2 + (mask(np.s_[20:25, 3:8], (30, 20)) > 0)
+    Image.fromarray(classes.astype(np.uint8)).save(folder / f"{CC}_MASK.png")  # half the size, two classes
+    assert cbis_ddsm.read(cbis_ddsm.index(tmp_path).iloc[0]).mask.sum() == 2 * 10 * 10
     (folder / f"{CC}_MASK.png").unlink()
     assert cbis_ddsm.scan(tmp_path)[1][0].path == str(folder / f"{CC}_MASK.png")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from multiprocessing import get_all_start_methods
 
 import pytest
 
@@ -14,6 +15,9 @@ KEYS = [
     "phantoms", "source", "root", "ok", "counts", "tallies", "whole", "release", "masses_digest",
     "duplicates", "patients_across_splits", "disagreements", "problems",
 ]  # fmt: skip
+
+if "forkserver" in get_all_start_methods():
+    from multiprocessing.context import ForkServerContext
 
 
 @pytest.fixture
@@ -120,6 +124,17 @@ def test_the_number_of_processes_makes_no_difference(busi):
     (busi.root / "normal" / "normal (1)_mask.png").write_bytes(b"no")
     with parallel_map(2) as run_map:
         assert check_source(busi, run_map).document() == check_source(busi).document()
+
+
+@pytest.mark.skipif("forkserver" not in get_all_start_methods(), reason="processes are spawned")
+def test_the_module_with_the_work_is_imported_before_processes_are_forked(monkeypatch):
+    preloaded = []
+    monkeypatch.setattr(
+        ForkServerContext, "set_forkserver_preload", lambda self, names: preloaded.extend(names)
+    )
+    with parallel_map(2, preload=check_source.__module__) as run_map:
+        assert list(run_map(abs, [-1, 2])) == [1, 2]
+    assert preloaded == ["mammoseg_lib.datasets.check"]
 
 
 def test_real_inbreast(real_inbreast):

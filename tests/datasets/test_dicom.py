@@ -337,6 +337,29 @@ def test_color_is_refused(tmp_path, tags):
         read_header(write(tmp_path / "a.dcm", PIXELS, **tags))
 
 
+@pytest.mark.parametrize("syntax", [*NATIVE, uid.ExplicitVRBigEndian])
+@pytest.mark.parametrize("stored", [8, 16])
+@pytest.mark.parametrize(("height", "width"), [(6, 7), (5, 8), (6, 9), (7, 8), (3, 8), (6, 4)])
+def test_pixels_of_another_number_than_the_header_says_are_no_image(tmp_path, syntax, stored, height, width):
+    path = write(tmp_path / "a.dcm", np.rint(RAMP * 255), stored=stored, syntax=syntax)
+    data = pydicom.dcmread(path)
+    data.Rows, data.Columns = height, width
+    data.save_as(path)
+    there, claimed = (pixels * stored // 8 for pixels in (RAMP.size, height * width))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as commands do: pydicom only warns of too many
+        with pytest.raises(DataError, match=f"has {there} bytes, the header says {claimed} ") as error:
+            read_image(path)
+    assert error.value.path == str(path)
+
+
+def test_a_byte_that_makes_the_length_even_is_no_pixel(tmp_path):
+    values = np.arange(15).reshape(3, 5)
+    path = write(tmp_path / "a.dcm", values, stored=8)
+    assert len(pydicom.dcmread(path).PixelData) == 16
+    np.testing.assert_allclose(read_image(path)[0], values / 255, atol=1e-7)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"a\.dcm: file is missing"):
         read_header(tmp_path / "a.dcm")

@@ -351,6 +351,7 @@ def test_a_template_holds_what_names_and_headers_tell(root):
     assert "3 of 6" in problems[0].reason
     text = template.text()
     assert "mask of no image: masks/zzz.png" in text
+    assert "1 files were not recognized, such as notes.txt" in text
     assert "patient_id            3  of 6 filled in, as hashes" in text
     assert text.endswith("acr_density, birads, pathology, split, spacing_mm")
     # Nothing of the patients is in the table, and a hash cannot be found again by hashing names.
@@ -359,6 +360,19 @@ def test_a_template_holds_what_names_and_headers_tell(root):
     assert re.fullmatch("p[0-9a-f]{12}", rows.loc["a", "patient_id"])
     known = hashlib.blake2b(b"Doe 1", digest_size=6).hexdigest()
     assert rows.loc["a", "patient_id"] != f"p{known}"
+
+
+def test_init_says_how_many_files_it_does_not_recognize(root):
+    (root / "samples.csv").unlink()
+    assert "not recognized" not in write_template(root).text()
+    (root / "samples.csv").unlink()
+    (root / "old.dcm").write_bytes((root / "a.dcm").read_bytes()[128:])  # without its preamble
+    for name in ("x.jpg", "y.bmp", "images/z.jpeg"):
+        Image.fromarray(mask(BOX)).save(root / name)
+    result = CliRunner().invoke(app, ["data", "init", str(root)])
+    assert result.exit_code == 0
+    assert "4 files were not recognized, such as images/z.jpeg" in result.output
+    assert "images                4" in result.output
 
 
 def test_images_of_the_same_name_get_their_paths_as_ids(tmp_path):

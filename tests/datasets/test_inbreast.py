@@ -20,7 +20,7 @@ def release(tmp_path):
         {
             "100_aa": [("Mass", SQUARE), ("Calcification", SHIFTED), ("Point 1", [(3, 3)])],
             "101_aa": [(" mass ", SQUARE), ("Mass", SHIFTED)],  # two that overlap, one oddly named
-            "102_bb": [("Mass", [(3, 3)])],  # a point encloses nothing
+            "102_bb": [("Point 1", [(3, 3)])],
             "103_cc": [],
         },
     )
@@ -65,12 +65,14 @@ def test_shape_comes_from_the_dicom(tmp_path):
     assert inbreast.load(inbreast.index(release).iloc[0]).image.shape == (41, 77)
 
 
-def test_excluded_outlines_are_reported(release):
-    _, problems = inbreast.scan(release)
-    assert [(p.kind, p.reason) for p in problems] == [
-        ("excluded", "ROI 0: a mass of 1 point(s) that encloses no pixel")
-    ]
-    assert problems[0].path.endswith("102.xml")
+def test_an_image_never_comes_out_with_a_part_of_its_masses(release):
+    path = release / "AllXML" / "101.xml"
+    for points in ([], [(3, 3)], [(3, 3), (9, 9)], [(5.2, 5.2), (5.3, 5.2), (5.3, 5.3)]):
+        write_outlines(path, [("Mass", SQUARE), ("Mass", points)])
+        table, problems = inbreast.scan(release)
+        assert table["sample_id"].tolist() == ["100", "102", "103"]
+        assert [(p.kind, p.path) for p in problems] == [("broken", str(path))]
+        assert problems[0].reason == f"ROI 1: a mass of {len(points)} point(s) that encloses no pixel"
 
 
 def test_xls_serves_where_the_csv_is_missing(release):

@@ -26,9 +26,10 @@ class Fault:
         source: Key of `SMALL_SOURCES`.
         name: What is wrong.
         apply: Breaks the source in a folder; may move the source and then returns its new folder.
-        file: Relative to that folder, the file that a message must name, by its name; None where nothing is
-            wrong and every sample must come out as it was.
+        file: Relative to that folder, the file that a message must name, by its name; "root" for the folder
+            itself; None where nothing is wrong with what is there, and nothing may be named.
         hit: The samples that may be missing; None stands for all (the source as a whole is refused).
+        kind: What the message must call it: "broken", for which commands exit with 1, or "excluded".
     """
 
     source: str
@@ -36,6 +37,7 @@ class Fault:
     apply: Callable[[Path], Path | None]
     file: str | None
     hit: frozenset[str] | None = frozenset()
+    kind: str = "broken"
 
     def __str__(self) -> str:
         return f"{self.source}: {self.name}"

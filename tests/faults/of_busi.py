@@ -113,7 +113,7 @@ def busi_faults() -> Iterator[Fault]:
         "busi",
         "a class missing",
         lambda root: (root / "malignant").rename(root / "_m") and None,
-        "",
+        None,
         frozenset({"malignant (1)"}),
     )
     for mode in ("LA", "RGB", "RGBA", "P"):

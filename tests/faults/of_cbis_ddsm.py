@@ -33,8 +33,8 @@ def cbis_table_faults() -> Iterator[Fault]:
     """What may be wrong with a table, and what only looks so."""
     rows = [cbis_row(case, number) for case in (ONE, TWO) for number in range(1, len(CBIS[case]) + 1)]
 
-    def table(name, change, hit=None, file=TRAIN):
-        return Fault("cbis_ddsm", f"table {name}", lambda root: change(root / TRAIN), file, hit)
+    def table(name, change, hit=None, file=TRAIN, kind="broken"):
+        return Fault("cbis_ddsm", f"table {name}", lambda root: change(root / TRAIN), file, hit, kind)
 
     def text(name, change, hit=None, file=TRAIN):
         def apply(path: Path) -> None:
@@ -43,29 +43,32 @@ def cbis_table_faults() -> Iterator[Fault]:
 
         return table(name, apply, hit, file)
 
-    def first(name, values, hit, file=TRAIN):
-        return table(name, lambda path: write_cbis_table(path, [rows[0] | values, *rows[1:]]), hit, file)
+    def written(name, rows, hit=frozenset(), kind="broken"):
+        return table(name, lambda path: write_cbis_table(path, rows), hit, kind=kind)
+
+    def first(name, values, hit, kind="broken"):
+        return written(name, [rows[0] | values, *rows[1:]], hit, kind)
 
     for column, values in VALUES.items():
         for value in values:
             yield first(f"with {column} {value!r}", {column: value}, frozenset({ONE}))
         yield text(f"without {column}", lambda text, column=column: text.replace(column, "other", 1))
     for value in DENSITIES:
-        yield first(f"with the density {value!r}", {"breast_density": value}, frozenset())
+        yield first(f"with the density {value!r}", {"breast_density": value}, frozenset(), "excluded")
     yield first(
         "with a path to another image", {"image file path": f"{TESTED}/1.1/1.9/x.dcm"}, frozenset({ONE})
     )
     spoiled = [rows[0], rows[1], rows[2] | {"pathology": "?"}]
-    yield table("with a broken row of two", lambda path: write_cbis_table(path, spoiled), frozenset({TWO}))
-    yield table("with a row twice", lambda path: write_cbis_table(path, [*rows, rows[1]]), frozenset())
+    yield written("with a broken row of two", spoiled, frozenset({TWO}))
+    yield written("with a row twice", [*rows, rows[1]], kind="excluded")
     other = rows[1] | {"pathology": "MALIGNANT"}
-    yield table("with two rows that differ", lambda path: write_cbis_table(path, [*rows, other]), frozenset())
+    yield written("with two rows that differ", [*rows, other], kind="excluded")
     yield table(
         "without the second row of an image",
         lambda path: write_cbis_table(path, rows[:2]), frozenset({TWO}), f"{TWO}_2",
     )  # fmt: skip
-    yield table("without an image", lambda path: write_cbis_table(path, rows[:1]), frozenset({TWO}))
-    yield table("of a header only", lambda path: write_cbis_table(path, []))
+    yield written("without an image", rows[:1], frozenset({TWO}))
+    yield written("of a header only", [], frozenset({ONE, TWO}))
     ghost = cbis_row("Mass-Training_P_00009_LEFT_CC")
     yield table(
         "with an image that is not here",
@@ -95,10 +98,10 @@ def cbis_table_faults() -> Iterator[Fault]:
 def cbis_file_faults() -> Iterator[Fault]:
     """What may be wrong with folders and DICOM files."""
 
-    def fault(name, file, apply, hit=ONE, named=""):
+    def fault(name, file, apply, hit=ONE, named="", kind="broken"):
         named = file if named == "" else named
         hits = frozenset({hit} if hit else ())
-        return Fault("cbis_ddsm", name, lambda root: apply(root / file) and None, named, hits)
+        return Fault("cbis_ddsm", name, lambda root: apply(root / file) and None, named, hits, kind)
 
     def pixels(name, file, values, **options):
         return fault(name, file, lambda path: write_dicom(path, values), **options)
@@ -107,7 +110,7 @@ def cbis_file_faults() -> Iterator[Fault]:
     yield fault("abnormality folder missing", f"{ONE}_1", shutil.rmtree)
     yield fault("one of two abnormality folders missing", f"{TWO}_1", shutil.rmtree, hit=TWO)
     yield fault("image missing", IMAGE, Path.unlink, named=ONE)
-    yield fault("mask missing", MASK, Path.unlink, named=CROP)  # the crop is taken for it, and is none
+    yield fault("mask missing", MASK, Path.unlink, named=f"{ONE}_1")
     yield fault("two images", IMAGE, lambda p: shutil.copy(p, p.with_name("1-2.dcm")), named=ONE)
     yield fault("mask twice", MASK, lambda p: shutil.copy(p, p.with_name("2.dcm")), named=f"{ONE}_1")
     yield fault("text beside the mask", MASK, lambda p: p.with_name("a.dcm").write_text("a"), named="a.dcm")
@@ -115,7 +118,7 @@ def cbis_file_faults() -> Iterator[Fault]:
     yield fault("swapped mask in color", SWAPPED, lambda p: edit_dicom(p, SamplesPerPixel=3), hit=TWO)
     for size in ((1, 1), (32, 12), (16, 24), (24, 32)):
         # A crop and a mask that both have another size than the image: the one of two values is the mask.
-        yield pixels(f"mask of {size}", MASK, np.eye(*size, dtype=int) * 4095)
+        yield pixels(f"mask of {size}", MASK, np.eye(*size, dtype=int) * 4095, kind="excluded")
     yield pixels("mask without a mass", MASK, np.zeros(SHAPE, int))
     yield pixels("mask of three values", MASK, lit(np.s_[8:16, 0:16]) * 2000 + lit(np.s_[0:8, 0:24]) * 4000)
     for tag, values in {
@@ -129,7 +132,6 @@ def cbis_file_faults() -> Iterator[Fault]:
                 yield fault(
                     f"{what} with {tag} {shown}", file,
                     lambda path, tag=tag, value=value: edit_dicom(path, **{tag: value}),
-                    named=MASK if value == 60000 else file,  # of another aspect than its image
                 )  # fmt: skip
     for uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.3.4"):
         yield fault(f"image that calls itself {uid}", IMAGE, lambda path, uid=uid: claim_syntax(path, uid))

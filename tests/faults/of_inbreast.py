@@ -15,9 +15,9 @@ from tests.release import HEADER, write_outlines
 def outline_faults() -> Iterator[Fault]:
     file, hit = SMALL_SOURCES["inbreast"].files["outlines"]
 
-    def fault(name, apply, file=file, hit=hit):
+    def fault(name, apply, file=file, hit=hit, kind="broken"):
         return Fault(
-            "inbreast", f"outlines {name}", lambda root: apply(root / "AllXML" / "101.xml"), file, hit
+            "inbreast", f"outlines {name}", lambda root: apply(root / "AllXML" / "101.xml"), file, hit, kind
         )
 
     def points(name, *outlines):
@@ -33,7 +33,7 @@ def outline_faults() -> Iterator[Fault]:
     for value in (nan, inf, -inf, 1e300, -1e300, 1e18, 2.0**31, -(2.0**31), 2.0**63):
         yield points(f"with the coordinate {value}", [(5, 8), (value, 8), (15, 20)])
         yield points(f"with the row {value}", SQUARE, [(5, 8), (15, value), (15, 20)])
-    # No mass is left of these: the image counts as one without, and the outlines are named.
+    # Of these a mass would be missing in the mask.
     for number in (0, 1, 2):
         yield points(f"of {number} points", SQUARE[:number])
     yield points("of one pixel's corner", [(5.2, 5.2), (5.3, 5.2), (5.3, 5.3)])
@@ -101,7 +101,7 @@ def outline_faults() -> Iterator[Fault]:
     yield text("in another encoding than they say", mass(point), "<?xml version='1.0' encoding='no-such'?>")
     yield fault("as a binary property list", _binary_plist)
     yield fault("with a wrong number of points", _wrong_number)
-    yield fault("deleted, but the table says BI-RADS 4a", Path.unlink)
+    yield fault("deleted, but the table says BI-RADS 4a", Path.unlink, kind="excluded")
     yield fault(
         "in a file of another name",
         lambda path: path.rename(path.with_name("101 (1).xml")) and None,
@@ -187,7 +187,7 @@ def table_faults() -> Iterator[Fault]:
     rows = [row.format(100 + i, 2, "4a" if i < 3 else "1") for i in range(4)]
     whole = "\n".join([HEADER, *rows])
 
-    def table(name, content, file="INbreast.csv", hit=None):
+    def table(name, content, file="INbreast.csv", hit=None, kind="broken"):
         data = content if isinstance(content, bytes) else content.encode()
         return Fault(
             "inbreast",
@@ -195,7 +195,11 @@ def table_faults() -> Iterator[Fault]:
             lambda root: (root / "INbreast.csv").write_bytes(data) and None,
             file,
             hit,
+            kind,
         )
+
+    def unknown(name, content):  # a density or BI-RADS that is none is missing, and every image is there
+        return table(name, content, hit=frozenset(), kind="excluded")
 
     yield table("with commas", whole.replace(";", ","))
     yield table("with tabs", whole.replace(";", "\t"))
@@ -213,10 +217,10 @@ def table_faults() -> Iterator[Fault]:
     )
     yield table("with one huge cell", whole.replace("201001;101", "2" * 200_000 + ";101"))
     for value in ("0", "5", "-1", "2.5", "nan", "inf", "1e0", "four", "２", "2 3", "²"):
-        yield table(f"with the density {value}", whole.replace("101;2", f"101;{value}"), hit=frozenset())
+        yield unknown(f"with the density {value}", whole.replace("101;2", f"101;{value}"))
     for value in ("0", "7", "4d", "abc"):
-        yield table(f"with BI-RADS {value}", whole.replace("101;2;4a", f"101;2;{value}"), hit=frozenset())
-    yield table("with two rows that differ", whole + "\n" + row.format(101, 3, "4a"), hit=frozenset())
+        yield unknown(f"with BI-RADS {value}", whole.replace("101;2;4a", f"101;2;{value}"))
+    yield unknown("with two rows that differ", whole + "\n" + row.format(101, 3, "4a"))
     yield table("with a BOM", "\ufeff" + whole, file=None)
     yield table("with line ends of Windows", whole.replace("\n", "\r\n"), file=None)
     yield table("with line ends of old Macs", whole.replace("\n", "\r"), file=None)
@@ -230,7 +234,9 @@ def table_faults() -> Iterator[Fault]:
     yield table(
         "with a path for an image", whole + "\n" + row.format("../../../../etc/passwd", 2, 1), file=None
     )
-    yield Fault("inbreast", "table missing", lambda root: (root / "INbreast.csv").unlink(), "root")
+    yield Fault(
+        "inbreast", "table missing", lambda root: (root / "INbreast.csv").unlink(), "root", kind="excluded"
+    )
     yield Fault(
         "inbreast",
         "table beside a broken Excel file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,19 @@ class Small:
 
 
 def read(name: str, root: Path) -> tuple[dict[str, tuple], list[Problem]]:
-    """All samples of a source by id, as comparable bytes, with their density, and all problems.
+    """All samples of a source by id, as comparable bytes, with their spacing, and all problems.
+
+    Warnings are ignored, as they are in commands: one that is raised must not stand in for an error.
 
     Raises:
         DataError: If the source as a whole cannot be used.
     """
-    source = Source(SMALL_SOURCES[name].source, root, real=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _read(Source(SMALL_SOURCES[name].source, root, real=True))
+
+
+def _read(source: Source) -> tuple[dict[str, tuple], list[Problem]]:
     table, problems = source.scan()
     samples = {}
     for _, row in table.iterrows():

@@ -59,7 +59,7 @@ def _fuzz(path: Path, what: str, share: float, others: list[bytes], use: Callabl
         path.write_bytes(mutate(seed, data, others[seed % len(others)]))
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         try:
-            # Warnings about odd values are for people; here they would hide what comes after them.
+            # Commands ignore them too; raised, they would stand in for errors.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 use()
