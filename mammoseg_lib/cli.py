@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,6 +37,13 @@ StudyArgument = Annotated[
 def _fail(message: object) -> None:
     typer.secho(f"error: {message}", fg="red", err=True)
     raise typer.Exit(1)
+
+
+def _show(problems: Sequence) -> int:
+    """Print what could not be used and why; returns how many files are broken."""
+    for problem in problems:
+        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
+    return sum(problem.kind == "broken" for problem in problems)
 
 
 @app.command()
@@ -106,9 +114,7 @@ def prepare(
         open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
     )
     typer.echo(f"{len(prepared)} images with masses, cache key {prepared.key}")
-    for problem in prepared.problems:
-        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
-    if any(problem.kind == "broken" for problem in prepared.problems):
+    if _show(prepared.problems):
         raise typer.Exit(1)
 
 
@@ -152,9 +158,7 @@ def export(
     done = export_source(
         found, out, window=window, size=size, jobs=jobs, progress=sys.stderr.isatty(), **filters
     )
-    for problem in done.problems:
-        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
-    n_broken = sum(problem.kind == "broken" for problem in done.problems)
+    n_broken = _show(done.problems)
     typer.echo(f"{done.n_images} images written, {n_broken} broken")
     if n_broken:
         raise typer.Exit(1)

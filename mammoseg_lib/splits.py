@@ -132,7 +132,7 @@ def make_split(table: pd.DataFrame, protocol: str = "patient_folds", seed: int =
 
 def patients(table: pd.DataFrame) -> pd.Series:
     """The patient of each image; an image without one stands for itself."""
-    return table["patient_id"].fillna("image " + table["sample_id"])
+    return table["patient_id"].astype("object").fillna("image " + table["sample_id"].astype(str))
 
 
 def shared_patients(table: pd.DataFrame, fold: Fold) -> set[str]:

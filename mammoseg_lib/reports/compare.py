@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from mammoseg_lib.metrics import COUNT_MISSED, METRICS, OVERLAP, EmptyPolicy, bootstrap_interval, summarize
 from mammoseg_lib.papers import Method, Paper
+from mammoseg_lib.splits import patients
 
 NOT_RUN = "not run"
 SETTINGS = (
@@ -21,6 +21,10 @@ FRACTIONS = (*OVERLAP, "lesion_sensitivity")
 ESTIMATES = tuple(
     f"reproduced_{aggregate}{end}" for aggregate in ("micro", "macro") for end in ("", "_low", "_high")
 )
+COLUMNS = (
+    "method", "metric", "unit", *ESTIMATES, "images", "undefined", "missed", "false_alarms", "policy", "folds",
+    "seeds",
+)  # fmt: skip
 
 
 def reproduced(
@@ -55,18 +59,17 @@ def reproduced(
         counts = {"folds": table["fold"].nunique(), "seeds": table["seed"].nunique()}
         for metric in metrics:
             base = metric.removesuffix("_sd")
+            kinds = {"micro": "micro", "macro": "macro"} if base == metric else {"macro": "sd"}
             unit, factor = _unit(base)
             row = {"method": method, "metric": metric, "unit": unit}
-            for aggregate, kind in (("micro", "micro"), ("macro", "macro" if base == metric else "sd")):
-                values = (np.nan, np.nan, np.nan)
-                if base == metric or kind == "sd":
-                    interval = bootstrap_interval(table, base, kind, n=n, seed=seed, policy=policy)
-                    values = (summary.loc[base, kind], *interval)
+            for aggregate, kind in kinds.items():
+                interval = bootstrap_interval(table, base, kind, n=n, seed=seed, policy=policy)
+                values = (summary.loc[base, kind], *interval)
                 for end, value in zip(("", "_low", "_high"), values, strict=True):
                     row[f"reproduced_{aggregate}{end}"] = factor * value
             rest = summary.loc[base, ["images", "undefined", "missed", "false_alarms", "policy"]]
             rows.append({**row, **rest.to_dict(), **counts})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def compare(
@@ -111,19 +114,6 @@ def compare(
     with_what = {method.id: _status(method) for method in paper.methods}
     with_what |= {paper.find(id).id: settings_text(paper, table) for id, table in _by_method(results)}
     ours = reproduced(results, sorted(set(cells["metric"])), policy=policy, n=n, seed=seed)
-    if ours.empty:
-        columns = (
-            "unit",
-            *ESTIMATES,
-            "images",
-            "undefined",
-            "missed",
-            "false_alarms",
-            "policy",
-            "folds",
-            "seeds",
-        )
-        ours = pd.DataFrame(columns=["method", "metric", *columns])
     comparison = cells.merge(ours, how="left", on=["method", "metric"])
     comparison = comparison.astype(dict.fromkeys(ESTIMATES, "float64"))
     # A paper that prints 0.798 is compared with 0.812, not with 81.2 %.
@@ -190,10 +180,7 @@ def _by_method(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         if twice.any():
             example = table.loc[twice, "sample_id"].iloc[0]
             raise ValueError(f"method {method!r}: image {example!r} is there twice in one fold of one seed")
-        patient = table["patient_id"].astype("object")
-        tables.append(
-            (method, table.assign(patient_id=patient.fillna("image " + table["sample_id"].astype(str))))
-        )
+        tables.append((method, table.assign(patient_id=patients(table))))
     return tables
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from mammoseg_lib.metrics.lesions import EIGHT_NEIGHBORS
 from mammoseg_lib.runs import Run
+from mammoseg_lib.splits import patients
 
 KEYS = ["fold", "seed", "sample_id"]
 
@@ -38,7 +39,7 @@ def components_of(runs: Iterable[Run]) -> pd.DataFrame:
                     "fold": config["fold"],
                     "seed": config["seed"],
                     "sample_id": table["sample_id"],
-                    "patient_id": table["patient_id"].astype("object").fillna("image " + table["sample_id"]),
+                    "patient_id": patients(table),
                     "true": table["lesions"],
                     "predicted": [count_components(maps[i] > 0.5) for i in table["sample_id"]],
                 }

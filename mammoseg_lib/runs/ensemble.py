@@ -89,13 +89,12 @@ def evaluate(
 
 def averaged(runs: Sequence[Run], *, device: str = "auto") -> list[Run]:
     """The same runs, but those of protocol "holdout_folds" as the mean of their folds: what 003 reports."""
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[bool, str], list[Run]] = {}
     for run in runs:
-        alone = run.config["data"]["protocol"] != "holdout_folds"
-        groups.setdefault(run.folder.name if alone else _kind(run.config), []).append(run)
+        together = run.config["data"]["protocol"] == "holdout_folds"
+        groups.setdefault((together, _kind(run.config) if together else run.folder.name), []).append(run)
     return [
-        evaluate(group, device=device) if group[0].config["data"]["protocol"] == "holdout_folds" else group[0]
-        for group in groups.values()
+        evaluate(group, device=device) if together else group[0] for (together, _), group in groups.items()
     ]
 
 

@@ -46,10 +46,8 @@ def _differences(config: dict) -> str:
     """What else differs from the paper's method: its network, training, preparation or protocol."""
     method = load_paper(config["paper"]).find(config["method"])
     trained_on = config.get("trained_on", config["data"])
-    training = {
-        **asdict(Training(**method.training)),
-        "milestones": list(Training(**method.training).milestones),
-    }
+    own_training = Training(**method.training)
+    training = {**asdict(own_training), "milestones": list(own_training.milestones)}  # as JSON has it
     pairs = (
         (config["model"], method.model),
         (config["training"], training),
