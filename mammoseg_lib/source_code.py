@@ -1,11 +1,11 @@
 """Digests of what code does: a definition and all that it uses, without docstrings, comments and layout.
 
-`code_digest(Dice)` changes when a line of `Dice`, of a class it derives from or of a function that one of them
-calls changes, and stays when a comment does, or something in the same file that `Dice` does not use.
+`code_digest(Dice)` changes when a line of `Dice`, of a class it derives from or of a function that one of
+them calls changes, and stays when a comment does, or something in the same file that `Dice` does not use.
 
-Only the library's own code is followed (and, for a class from a file of one's own, the files beside that file);
-versions of other packages are recorded with a run instead. What is found through a table at run time (`LOSSES`,
-`SOURCES`) is not seen from the code that looks it up, so callers name what was looked up.
+Only the library's own code is followed (and, for a class from a file of one's own, the files beside that
+file); versions of other packages are recorded with a run instead. What is found through a table at run time
+(`LOSSES`, `SOURCES`) is not seen from the code that looks it up, so callers name what was looked up.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _parsed(path: Path, _modified: int) -> _Module:
 class _Bare(ast.NodeTransformer):
     """Without strings that stand as statements: docstrings, and texts below an attribute."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:  # noqa: N802, the name is ast's
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if text else self.generic_visit(node)
 
