@@ -2,7 +2,7 @@
 
 What the repository shows under figures/ is written by `mammoseg run-notebooks` with the parameters that the
 repository states, and by nothing else. Whoever runs a notebook in JupyterLab or nbval, or with a parameter of
-their own, writes to figures/mine/, which git ignores: no picture of the README changes under a learner's hand.
+their own, writes to figures/mine/, which git ignores: no picture of the README changes under their hands.
 """
 
 from __future__ import annotations
