@@ -14,6 +14,7 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from mammoseg_lib import paths
+from mammoseg_lib.outputs import output_folder, publishing
 from mammoseg_lib.provenance import environment, notebook_digest
 from mammoseg_lib.storage import atomic_file, write_json
 
@@ -94,7 +95,8 @@ def run_notebook(
 ) -> Path:
     """Execute one notebook into `figures/<name>/executed.ipynb`, with a record of its origin beside it.
 
-    What may show real images goes to `figures/real/<name>/` instead: every profile but "smoke".
+    What may show real images goes to `figures/real/<name>/` instead: every profile but "smoke". With
+    parameters of one's own everything goes to `figures/mine/`.
 
     Args:
         name: The notebook's name without suffix.
@@ -112,10 +114,11 @@ def run_notebook(
     source = _source(name)
     values = {**profile_parameters(profile, name), **(parameters or {})}
     check_parameters(source, values)
-    target = paths.figures(real=may_show_real(profile, values)) / name / "executed.ipynb"
     start = time.perf_counter()
-    with atomic_file(target) as partial:
-        _execute(source, partial, values, failed=target.with_name("failed.ipynb"), progress=progress)
+    with publishing(not parameters):
+        target = output_folder(real=may_show_real(profile, values)) / name / "executed.ipynb"
+        with atomic_file(target) as partial:
+            _execute(source, partial, values, failed=target.with_name("failed.ipynb"), progress=progress)
     write_json(
         target.with_suffix(".json"),
         {
@@ -133,7 +136,7 @@ def run_notebook(
 def refresh_notebook(name: str, *, progress: bool = False) -> None:
     """Execute a notebook with its committed defaults and store the outputs in the notebook itself."""
     source = _source(name)
-    with atomic_file(source) as partial:
+    with publishing(True), atomic_file(source) as partial:
         _execute(source, partial, {}, failed=paths.figures() / name / "failed.ipynb", progress=progress)
         notebook = nbformat.read(partial, as_version=4)
         # Times and papermill's own records would differ with every run and say nothing to a reader.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 
 import nbformat
@@ -79,6 +80,17 @@ def test_what_may_show_patients_is_written_apart(place):
     (place / "profiles" / "quick.yaml").write_text("training: {}\nnotebooks: {}\n")
     assert run_notebook("01_a").parts[-3:] == ("figures", "01_a", "executed.ipynb")
     assert run_notebook("01_a", profile="quick").parts[-4:-1] == ("figures", "real", "01_a")
+
+
+def test_only_the_parameters_that_the_repository_states_write_what_it_shows(place):
+    shows = "import os\nprint(os.environ.get('MAMMOSEG_PUBLISH'))"
+    nbformat.write(_notebook(shows), place / "01_a.ipynb")
+    stated, own = run_notebook("01_a"), run_notebook("01_a", parameters={"n": 6})
+    assert own.parts[-4:-1] == ("figures", "mine", "01_a")
+    assert [nbformat.read(path, 4).cells[-1].outputs[0].text for path in (stated, own)] == ["1\n", "None\n"]
+    notebooks.refresh_notebook("01_a")
+    assert nbformat.read(place / "01_a.ipynb", 4).cells[-1].outputs[0].text == "1\n"
+    assert "MAMMOSEG_PUBLISH" not in os.environ
 
 
 def test_a_failing_cell_is_named_and_the_last_good_copy_stays(place):

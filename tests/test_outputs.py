@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from mammoseg_lib.outputs import Outputs
+from mammoseg_lib.outputs import PUBLISH, Outputs
 from mammoseg_lib.plots import use_style
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
+    monkeypatch.setenv(PUBLISH, "1")
     with plt.rc_context():
         use_style()
         yield tmp_path
@@ -49,3 +50,14 @@ def test_the_same_figure_is_the_same_file(home):
     first = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     _write(real=False)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == first
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_what_is_run_by_hand_leaves_the_figures_of_the_repository_alone(home, monkeypatch, real):
+    _write(real)
+    published = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    monkeypatch.delenv(PUBLISH)
+    outputs = _write(real)
+    assert {path.relative_to(home).parts[:2] for path in outputs.written} == {("figures", "mine")}
+    now = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "mine" not in path.parts}
+    assert now == published
