@@ -49,3 +49,19 @@ def test_the_same_figure_is_the_same_file(home):
     first = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     _write(real=False)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == first
+
+
+def test_a_figure_with_an_alt_is_shown_with_it_once(home, monkeypatch):
+    shown = []
+    monkeypatch.setattr("mammoseg_lib.outputs.get_ipython", lambda: object())
+    monkeypatch.setattr("mammoseg_lib.outputs.display", lambda data, **options: shown.append((data, options)))
+    outputs = Outputs("99_none", {}, {})
+    figure, _ = plt.subplots(figsize=(4, 2))
+    outputs.figure(figure, "line", alt="A line.")
+    [(data, options)] = shown
+    written = home / "figures" / "99_none"
+    assert data == {"image/png": (written / "line.png").read_bytes(), "text/plain": "A line."}
+    about = options["metadata"]["image/png"]
+    assert about["alt"] == json.loads((written / "line.json").read_text())["alt"] == "A line."
+    assert abs(about["width"] - 4 * figure.dpi) < 15  # "tight" cuts and pads a little
+    assert not plt.fignum_exists(figure.number)
