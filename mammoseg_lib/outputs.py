@@ -8,12 +8,15 @@ their own, writes to figures/mine/, which git ignores: no picture of the README 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
+from IPython import get_ipython
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from mammoseg_lib import paths
@@ -37,9 +40,17 @@ def publishing(publish: bool) -> Iterator[None]:
             os.environ[PUBLISH] = before
 
 
-def output_folder(*, real: bool) -> Path:
-    """Where outputs go: figures/ or figures/real/ where the repository's own are made, else figures/mine/."""
-    return paths.figures(real=real) if os.environ.get(PUBLISH) else paths.figures() / "mine"
+def output_folder(*, real: bool = False, trained: bool = False) -> Path:
+    """Where outputs go: figures/ where the repository's own are made, else figures/mine/.
+
+    Two folders of figures/ are ignored by git: real/, which may show images of patients, and trained/, whose
+    content depends on networks that were trained on the machine at hand.
+    """
+    if not os.environ.get(PUBLISH):
+        return paths.figures() / "mine"
+    if trained and not real:
+        return paths.figures() / "trained"
+    return paths.figures(real=real)
 
 
 @dataclass
@@ -52,6 +63,7 @@ class Outputs:
         data: What it was computed from, for the record: what `str(source)` gives.
         real: Whether images of patients were used; what is published then goes under figures/real/, which git
             ignores except for tables of numbers.
+        study: The study whose runs or results were used, for the record.
         written: What was written so far.
     """
 
@@ -59,32 +71,78 @@ class Outputs:
     parameters: dict
     data: dict[str, str] = field(default_factory=dict)
     real: bool = False
+    study: str = ""
     written: list[Path] = field(default_factory=list)
 
-    def figure(self, figure: Figure, name: str) -> None:
-        """Write a figure as `<notebook>/<name>.svg` and `.png`, with a sidecar `.json`."""
-        folder = output_folder(real=self.real) / self.notebook
+    def figure(
+        self,
+        figure: Figure,
+        name: str,
+        *,
+        alt: str = "",
+        caption: str = "",
+        of: str = "",
+        trained: bool = False,
+        claims: Sequence[str] = (),
+    ) -> None:
+        """Write a figure as `<notebook>/<name>.svg` and `.png`, with a sidecar `.json`.
+
+        Args:
+            figure: What was drawn.
+            name: Its name, without suffix.
+            alt: What it shows, in a sentence, for readers who cannot see it. It goes to the sidecar and, in a
+                notebook, to the picture, which is shown here. Without one, the notebook has to show it.
+            caption: What to see in it, for the site.
+            of: Which exhibits of the papers it shows: "000 Figure 1", or several with commas between.
+            trained: Whether it depends on networks trained on this machine; git then ignores it.
+            claims: Ids of the claims that it bears on.
+        """
+        folder = output_folder(real=self.real, trained=trained) / self.notebook
         # Without a date and with fixed ids the same figure is the same file, and git sees no change.
         for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
             with atomic_file(folder / f"{name}{suffix}") as path:
                 figure.savefig(path, metadata=metadata, bbox_inches="tight")
             self.written.append(folder / f"{name}{suffix}")
-        self._sidecar(folder / f"{name}.json")
+        self._sidecar(folder / f"{name}.json", alt=alt, caption=caption, of=of, claims=list(claims))
+        if alt and get_ipython() is not None:
+            self._show(figure, folder / f"{name}.png", alt)
 
-    def table(self, table: pd.DataFrame, name: str, *, index: bool = False) -> None:
-        """Write a table as `tables/<notebook>-<name>.csv`, with a sidecar `.json`."""
-        path = output_folder(real=self.real) / "tables" / f"{self.notebook}-{name}.csv"
+    def table(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        *,
+        index: bool = False,
+        caption: str = "",
+        of: str = "",
+        trained: bool = False,
+        claims: Sequence[str] = (),
+    ) -> None:
+        """Write a table as `tables/<notebook>-<name>.csv`, with a sidecar `.json`; options as of `figure`."""
+        folder = output_folder(real=self.real, trained=trained)
+        path = folder / "tables" / f"{self.notebook}-{name}.csv"
         with atomic_file(path) as partial:
             table.to_csv(partial, index=index)
         self.written.append(path)
-        self._sidecar(path.with_suffix(".json"))
+        self._sidecar(path.with_suffix(".json"), caption=caption, of=of, claims=list(claims))
 
     def links(self) -> str:
         """A Markdown list of what was written, linked from the notebook's folder."""
         up = "../" if paths.home() == paths.PROJECT else ""
         return "\n".join(f"- [`{paths.shown(path)}`]({up}{paths.shown(path)})" for path in self.written)
 
-    def _sidecar(self, path: Path) -> None:
+    def _show(self, figure: Figure, picture: Path, alt: str) -> None:
+        """The picture as it was written, at the figure's own size: sharp where it is enlarged."""
+        picture_width = int.from_bytes(picture.read_bytes()[16:20], "big")  # of PNG's header
+        width = round(picture_width * figure.dpi / plt.rcParams["savefig.dpi"])
+        display(
+            {"image/png": picture.read_bytes(), "text/plain": alt},
+            raw=True,
+            metadata={"image/png": {"alt": alt, "width": width}},
+        )
+        plt.close(figure)  # or the notebook would show it once more
+
+    def _sidecar(self, path: Path, **more: object) -> None:
         source = paths.NOTEBOOKS / f"{self.notebook}.ipynb"
         write_json(
             path,
@@ -94,5 +152,6 @@ class Outputs:
                 "parameters": self.parameters,
                 "data": self.data,
                 "real_images": self.real,
+                **{name: value for name, value in {"study": self.study, **more}.items() if value},
             },
         )

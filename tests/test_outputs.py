@@ -61,3 +61,17 @@ def test_what_is_run_by_hand_leaves_the_figures_of_the_repository_alone(home, mo
     assert {path.relative_to(home).parts[:2] for path in outputs.written} == {("figures", "mine")}
     now = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "mine" not in path.parts}
     assert now == published
+def test_a_figure_with_an_alt_is_shown_with_it_once(home, monkeypatch):
+    shown = []
+    monkeypatch.setattr("mammoseg_lib.outputs.get_ipython", lambda: object())
+    monkeypatch.setattr("mammoseg_lib.outputs.display", lambda data, **options: shown.append((data, options)))
+    outputs = Outputs("99_none", {}, {})
+    figure, _ = plt.subplots(figsize=(4, 2))
+    outputs.figure(figure, "line", alt="A line.")
+    [(data, options)] = shown
+    written = home / "figures" / "99_none"
+    assert data == {"image/png": (written / "line.png").read_bytes(), "text/plain": "A line."}
+    about = options["metadata"]["image/png"]
+    assert about["alt"] == json.loads((written / "line.json").read_text())["alt"] == "A line."
+    assert abs(about["width"] - 4 * figure.dpi) < 15  # "tight" cuts and pads a little
+    assert not plt.fignum_exists(figure.number)
