@@ -1,62 +1,57 @@
-# data -> runs -> notebooks -> figures, for a laptop (`make figures`), or a cluster:
+# data -> runs -> notebooks -> figures, for a laptop (`make figures`) or a cluster:
 #   snakemake --executor slurm --jobs 20 --config profile=paper
-# Executed notebooks, figures and runs go below MAMMOSEG_HOME, by default this folder.
+# Executed notebooks, figures and runs go below MAMMOSEG_HOME, by default this folder. What is trained for which
+# notebook stands in mammoseg_lib/studies/.
+import re
+import shlex
 import sys
 
 sys.path.insert(0, workflow.basedir)
 
 from mammoseg_lib import paths
-from mammoseg_lib.notebooks import available, may_show_real, paper_of, profile_parameters, read_profile
-from mammoseg_lib.papers import load_paper
+from mammoseg_lib.notebooks import available, may_show_real, profile_parameters
 from mammoseg_lib.provenance import library_digest, notebook_digest
+from mammoseg_lib.runs.identity import run_code, settings_digest
+from mammoseg_lib.storage import digest
+from mammoseg_lib.studies import load_study, read_by, study_names
+
 
 workdir: str(paths.home())
 
-PROFILE = config.get("profile", "smoke")
-TRAINING = read_profile(PROFILE)["training"]
-MAMMOSEG = f"{sys.executable} -m mammoseg_lib.cli"
-LIBRARY = library_digest()
+
+PROFILE = config.get("profile", "demo")
+MAMMOSEG = f"{shlex.quote(sys.executable)} -m mammoseg_lib.cli"
 FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
-# The studies of the profile whose runs a notebook reads.
-READS_RUNS = {
-    "20_train_spatial_matching": ["spatial_matching"],
-    "21_train_density_asp": ["density_asp", "density_asp.cbis"],
-    "22_train_boundary_loss": ["boundary_ultrasound", "boundary_ultrasound.as_printed"],
-    "23_train_encoder_decoders": ["encoder_decoders"],
-    "30_ablation_grid_size": ["spatial_matching.grid_size"],
-    "31_ablation_sigmoid": ["spatial_matching.sigmoid"],
-    "32_ablation_core_loss": ["spatial_matching.core_loss"],
-    "33_density_weights": ["density_asp.theta"],
-    "40_tables": ["spatial_matching"],
-    "41_qualitative": ["spatial_matching", "density_asp", "boundary_ultrasound", "encoder_decoders"],
-}
+STUDIES = {name: load_study(name) for name in study_names() if PROFILE in load_study(name).file.profiles}
+TOGETHER = PROFILE == "demo"  # a process starts in seconds, which is a good part of a run of the demo
+
+
+def slug(config):
+    """The name of a run in a file name."""
+    return re.sub(r"[^\w.]+", "_", config.arm) + f"-fold{config.fold}-seed{config.seed}"
+
+
+RUNS = {(name, slug(each)): each for name, study in STUDIES.items() for each in study.plan(PROFILE)}
 
 
 wildcard_constraints:
     name=r"\d\d_\w+",
-    source=r"[a-z_]+",
     study=r"[\w.]+",
-    fold=r"\d+",
-    seed=r"\d+",
-
-
-def phantoms(study):
-    """The records of the phantoms that a study's runs use; nothing where the profile takes real data."""
-    block, paper = TRAINING[study], load_paper(paper_of(study))
-    sources = {paper.method(id).data["source"] for id in block["methods"]} if block["phantoms"] else ()
-    return [f"data/phantoms/{source}-{block['n_images']}.txt" for source in sorted(sources)]
+    run=r"[\w.]+-fold\d+-seed\d+",
 
 
 def records(name):
-    """The records of all runs that a notebook reads."""
-    return [
-        f"data/runs/records/{PROFILE}/{study}/{method}-fold{fold}-seed{seed}.json"
-        for study in READS_RUNS.get(name, [])
-        if study in TRAINING
-        for method in TRAINING[study]["methods"]
-        for fold in TRAINING[study]["folds"]
-        for seed in TRAINING[study]["seeds"]
-    ]
+    """The records of all runs that a notebook waits for: in `reduced` none, it shows what there is."""
+    if TOGETHER:
+        return [f"data/runs/records/{PROFILE}/{study.name}.json" for study in read_by(name, PROFILE)]
+    names = {study.name for study in read_by(name, PROFILE)} if PROFILE == "paper" else ()
+    return [f"data/runs/records/{PROFILE}/{study}/{run}.json" for study, run in RUNS if study in names]
+
+
+def trained(study, run=None):
+    """What decides the outcome of a study's runs, or of one of them: a change trains anew."""
+    chosen = [config for (s, r), config in RUNS.items() if s == study and run in (None, r)]
+    return digest([[settings_digest(config), run_code(config)] for config in chosen])
 
 
 rule all:
@@ -64,24 +59,35 @@ rule all:
         expand(FIGURES + "/{name}/executed.ipynb", name=available()),
 
 
-rule phantoms:
+# The demo: all runs of a study in one call, which shares its cores among them.
+rule train_study:
     output:
-        "data/phantoms/{source}-{n_images}.txt",
-    shell:
-        MAMMOSEG + " phantoms {wildcards.source} --n-images {wildcards.n_images} > {output}"
-
-
-rule train:
-    input:
-        lambda wildcards: phantoms(wildcards.study),
-    output:
-        "data/runs/records/{profile}/{study}/{method}-fold{fold}-seed{seed}.json",
+        "data/runs/records/" + PROFILE + "/{study}.json",
     params:
-        settings=lambda wildcards: TRAINING[wildcards.study],
-        library=LIBRARY,  # a complete run is skipped in seconds, and one that the change concerns is not
+        trained=lambda wildcards: trained(wildcards.study),
+    threads: workflow.cores or 1
     shell:
-        MAMMOSEG + " train {wildcards.study} --profile {wildcards.profile} --method {wildcards.method}"
-        " --fold {wildcards.fold} --seed {wildcards.seed} --record {output}"
+        MAMMOSEG + " train {wildcards.study} --profile " + PROFILE + " --jobs {threads} --record {output:q}"
+
+
+# Real images: one run a job.
+rule train_run:
+    output:
+        "data/runs/records/" + PROFILE + "/{study}/{run}.json",
+    params:
+        trained=lambda wildcards: trained(wildcards.study, wildcards.run),
+        arm=lambda wildcards: RUNS[wildcards.study, wildcards.run].arm,
+        fold=lambda wildcards: RUNS[wildcards.study, wildcards.run].fold,
+        seed=lambda wildcards: RUNS[wildcards.study, wildcards.run].seed,
+    threads: 4 if PROFILE == "paper" else 1
+    resources:
+        mem_mb=16000 if PROFILE == "paper" else 3000,
+        runtime=24 * 60 if PROFILE == "paper" else 120,
+        slurm_extra="'--gres=gpu:1'" if PROFILE == "paper" else "",
+    retries: 1
+    shell:
+        MAMMOSEG + " train {wildcards.study} --profile " + PROFILE
+        + " --arm {params.arm:q} --fold {params.fold} --seed {params.seed} --record {output:q}"
 
 
 rule notebook:
@@ -89,12 +95,11 @@ rule notebook:
         # A save in JupyterLab makes the file newer without changing what it does: its code is a parameter.
         notebook=lambda wildcards: ancient(str(paths.NOTEBOOKS / f"{wildcards.name}.ipynb")),
         records=lambda wildcards: records(wildcards.name),
-        phantoms=phantoms("spatial_matching"),
     output:
         FIGURES + "/{name}/executed.ipynb",
     params:
         code=lambda wildcards: notebook_digest(paths.NOTEBOOKS / f"{wildcards.name}.ipynb"),
-        library=LIBRARY,
+        library=library_digest(),
         parameters=lambda wildcards: profile_parameters(PROFILE, wildcards.name),
     shell:
         MAMMOSEG + " run-notebooks {wildcards.name} --profile " + PROFILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import nbformat
 import papermill
-import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from mammoseg_lib import paths
 from mammoseg_lib.outputs import output_folder, publishing
 from mammoseg_lib.provenance import environment, notebook_digest
 from mammoseg_lib.storage import atomic_file, write_json
+from mammoseg_lib.studies import PROFILES
+from mammoseg_lib.yaml_files import nearest
 
 
 class NotebookError(RuntimeError):
@@ -34,33 +36,41 @@ def with_solutions() -> list[str]:
 
 
 def profile_parameters(profile: str, notebook: str) -> dict:
-    """What a profile sets for a notebook; empty where the notebook's own defaults hold."""
-    return read_profile(profile).get("notebooks", {}).get(notebook) or {}
-
-
-def read_profile(profile: str) -> dict:
-    """The content of `notebooks/profiles/<profile>.yaml`.
+    """What a profile sets for a notebook: its parameter `profile`, and `phantoms`, where it has them.
 
     Raises:
-        NotebookError: If there is no such profile.
+        NotebookError: There is no such profile or notebook.
     """
-    path = paths.PROFILES / f"{profile}.yaml"
-    if not path.exists():
-        known = sorted(p.stem for p in paths.PROFILES.glob("*.yaml"))
-        raise NotebookError(f"unknown profile {profile!r}; known: {', '.join(known)}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def paper_of(study: str) -> str:
-    """The key of the paper that a study is about: an ablation is called `<paper>.<what is varied>`."""
-    return study.partition(".")[0]
+    if profile not in PROFILES:
+        raise NotebookError(f"no profile is called {profile!r}; {nearest(profile, PROFILES)}")
+    values = {"profile": profile, "phantoms": profile == "demo"}
+    return {name: values[name] for name in parameters_of(_source(notebook)) if name in values}
 
 
 def may_show_real(profile: str, parameters: Mapping[str, object]) -> bool:
     """Whether the outputs of a notebook may show real images, and are written apart for that."""
-    return profile != "smoke" or any(
-        value is False for name, value in parameters.items() if name in ("phantoms", "test_phantoms")
+    return profile != "demo" or parameters.get("profile", "demo") != "demo" or parameters.get("phantoms") is False
+
+
+def parameters_of(path: Path) -> dict[str, object]:
+    """The parameters of a notebook with their defaults: the assignments in its cell tagged `parameters`.
+
+    Read from the syntax tree: papermill's own reading is by regular expressions, which values with `=`, `#` or
+    `|` break.
+    """
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join(
+        "".join(cell["source"])
+        for cell in cells
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
     )
+    found = {}
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name):
+                found[target.id] = ast.literal_eval(node.value)
+    return found
 
 
 def check_parameters(path: Path, given: Mapping[str, object]) -> None:
@@ -72,11 +82,11 @@ def check_parameters(path: Path, given: Mapping[str, object]) -> None:
     Raises:
         NotebookError: If a name is unknown or a value has another type than its default.
     """
-    known = papermill.inspect_notebook(path)
+    known = parameters_of(path)
     for name, value in given.items():
         if name not in known:
-            raise NotebookError(f"{path.name} has no parameter {name!r}; it has: {', '.join(known)}")
-        default = ast.literal_eval(known[name]["default"])
+            raise NotebookError(f"{path.name} has no parameter {name!r}; {nearest(name, known)}")
+        default = known[name]
         same = isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool)
         whole = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
         if not (same or whole or (default is None) or (value is None)):
@@ -89,13 +99,13 @@ def check_parameters(path: Path, given: Mapping[str, object]) -> None:
 def run_notebook(
     name: str,
     *,
-    profile: str = "smoke",
+    profile: str = "demo",
     parameters: Mapping[str, object] | None = None,
     progress: bool = False,
 ) -> Path:
     """Execute one notebook into `figures/<name>/executed.ipynb`, with a record of its origin beside it.
 
-    What may show real images goes to `figures/real/<name>/` instead: every profile but "smoke". With
+    What may show real images goes to `figures/real/<name>/` instead: every profile but "demo". With
     parameters of one's own everything goes to `figures/mine/`.
 
     Args:
@@ -168,3 +178,6 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
             f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
             f"(executed up to there: {paths.shown(failed)})"
         ) from error
+    except Exception as error:  # a kernel that died or never answered, a port that was taken, ...
+        kind = type(error).__name__
+        raise NotebookError(f"{source.name} could not be executed to its end: {kind}: {error}") from error

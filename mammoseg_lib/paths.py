@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 LIBRARY = PROJECT / "mammoseg_lib"
 PAPERS = LIBRARY / "papers"
 NOTEBOOKS = PROJECT / "notebooks"
-PROFILES = NOTEBOOKS / "profiles"
+STUDIES = LIBRARY / "studies"
 
 
 def home() -> Path:
@@ -41,6 +41,11 @@ def cache() -> Path:
 def runs() -> Path:
     """Training runs, one folder per digest."""
     return home() / "data" / "runs"
+
+
+def results() -> Path:
+    """The shipped results: numbers measured on real images, which belong to the project."""
+    return PROJECT / "data" / "results"
 
 
 def figures(*, real: bool = False) -> Path:

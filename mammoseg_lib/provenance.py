@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -10,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mammoseg_lib import paths
+from mammoseg_lib.source_code import file_digest
 from mammoseg_lib.storage import digest
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "scipy", "pandas", "pydicom")
@@ -51,10 +51,9 @@ def notebook_digest(path: Path) -> str:
 
 
 def library_digest() -> str:
-    """Digest of every source file of the library."""
+    """Digest of all that the library does: its code without docstrings and comments, and its YAML files."""
     files = sorted(path for path in paths.LIBRARY.rglob("*") if path.suffix in (".py", ".yaml"))
-    content = {path.relative_to(paths.LIBRARY).as_posix(): path.read_bytes() for path in files}
-    return digest({name: hashlib.sha256(data).hexdigest() for name, data in content.items()})
+    return digest({path.relative_to(paths.LIBRARY).as_posix(): file_digest(path) for path in files})
 
 
 def _git(*arguments: str) -> str | None:

@@ -50,6 +50,12 @@ def code_digest(*objects: object) -> str:
     return digest(sorted((name, text) for (_, name), text in seen.items()))
 
 
+def file_digest(path: Path) -> str:
+    """Digest of a whole file: of Python what it does, of anything else every character."""
+    text = path.read_text(encoding="utf-8")
+    return digest(ast.unparse(_Bare().visit(ast.parse(text))) if path.suffix == ".py" else text)
+
+
 @dataclass(frozen=True)
 class _Module:
     """The top-level definitions of a file.

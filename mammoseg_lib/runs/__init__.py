@@ -1,14 +1,15 @@
-"""A run: one frozen configuration, one folder, named by a digest of the configuration and of the data.
+"""A run: one method on one fold with one seed, in a folder named by a digest of all that decides its outcome.
 
-configs = plan(paper, **profile)         # what is to be trained
-runs = [execute(c) for c in configs]     # trained, or read where it is complete already
-mean = evaluate(runs, other_data)        # their networks averaged, on other images
-table = results(runs)                    # one row per run and test image
+configs = load_study("spatial_matching").plan("demo")   # what is to be trained
+runs = [execute(config) for config in configs]          # trained, or read where it is complete already
+mean = evaluate(runs, other_data)                       # their networks averaged, on other images
+report = train_all(configs, minutes=30)                 # several at a time, until the time is up
 """
 
-from mammoseg_lib.runs.config import Data, RunConfig, plan
-from mammoseg_lib.runs.ensemble import averaged, evaluate
-from mammoseg_lib.runs.table import results
-from mammoseg_lib.runs.work import Run, complete, execute
+from mammoseg_lib.runs.averages import averaged, evaluate
+from mammoseg_lib.runs.run import Run, complete, find
+from mammoseg_lib.runs.schedule import train_all
+from mammoseg_lib.runs.work import execute
+from mammoseg_lib.settings import Data, RunConfig
 
-__all__ = ["Data", "Run", "RunConfig", "averaged", "complete", "evaluate", "execute", "plan", "results"]
+__all__ = ["Data", "Run", "RunConfig", "averaged", "complete", "evaluate", "execute", "find", "train_all"]

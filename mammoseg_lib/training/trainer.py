@@ -1,73 +1,23 @@
-"""The training loop: plain PyTorch, resumable after every epoch, best epoch by validation."""
+"""One network in training: the step, the epoch, what a checkpoint must hold; plain PyTorch."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.losses import Batch, Loss, Phases
+from mammoseg_lib.settings import Training
 from mammoseg_lib.storage import atomic_file
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a network is trained. The defaults are what paper 000 states or leaves open (see papers/*.yaml).
-
-    Attributes:
-        epochs: Most epochs to train.
-        batch_size: Images a step.
-        learning_rate: Of Adam, at the start.
-        decay_every: Epochs after which the learning rate is multiplied by `decay`, again and again; None
-            keeps it.
-        milestones: Numbers of epochs after each of which it is multiplied by `decay`, in place of that.
-        milestones_per_phase: Count the epochs for the milestones anew in each phase of the loss (`Phases`).
-        decay: That factor.
-        weight_decay: L2 penalty of Adam.
-        freeze_encoder: For this many epochs only what comes after the encoder is trained, and the encoder's
-            batch normalization keeps its statistics.
-        augmentation: Key of `augmentation.AUGMENTATIONS`: how training images are altered.
-        normalize: Subtract the mean and divide by the standard deviation of the training images, altered as
-            in the first epoch. Else images are in 0..1.
-        patience: Stop after this many epochs without a better validation value; None never does.
-        monitor: What makes an epoch the best: the highest validation DSC (pooled pixels), or the lowest loss
-            among the epochs with the loss of the last one: a loss that changes is not compared with itself.
-        amp: Mixed precision, on an accelerator only: a CPU gains nothing from it.
-        channels_last: Memory layout with the channels innermost, which convolutions on CPUs prefer.
-    """
-
-    epochs: int = 100
-    batch_size: int = 4
-    learning_rate: float = 1e-4
-    decay_every: int | None = None
-    milestones: Sequence[int] = ()
-    milestones_per_phase: bool = False
-    decay: float = 0.5
-    weight_decay: float = 0.0
-    freeze_encoder: int = 0
-    augmentation: str = "none"
-    normalize: bool = False
-    patience: int | None = None
-    monitor: Literal["dsc", "loss"] = "dsc"
-    amp: bool = True
-    channels_last: bool = True
-
-    def __post_init__(self):
-        object.__setattr__(self, "milestones", tuple(self.milestones))  # a list, from YAML or JSON
-        if self.milestones and self.decay_every:
-            raise ValueError("decay_every and milestones are two schedules; give one")
 
 
 class TrainingError(RuntimeError):
@@ -83,8 +33,13 @@ class Trainer:
         settings: How.
         seed: Of the order of the images and of dropout.
         device: Where.
+        precision: "float32" or "bfloat16"; see `choose_precision`.
         normalization: What is subtracted from the images and what they are divided by.
         workers: Processes that alter images; they change nothing in the result.
+
+    Attributes:
+        last: Of each of the last ten epochs, by its number, the counts tp, fp, fn, tn of every test image.
+        seen: Of some epochs, by their number, the probabilities of a few images to look at.
     """
 
     def __init__(
@@ -95,6 +50,7 @@ class Trainer:
         *,
         seed: int,
         device: torch.device,
+        precision: str = "float32",
         normalization: tuple[float, float] = (0.0, 1.0),
         workers: int = 0,
     ):
@@ -115,14 +71,14 @@ class Trainer:
         groups = [{"params": list(self.model.parameters()), "weight_decay": settings.weight_decay}]
         if learned := list(self.loss.parameters()):  # a penalty on these would pull them to their start
             groups.append({"params": learned, "weight_decay": 0.0})
-        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate)
-        self.mixed = settings.amp and device.type == "cuda"
-        self.half = torch.bfloat16 if self.mixed and torch.cuda.is_bf16_supported() else torch.float16
-        # bfloat16 has the exponent of float32 and needs no scaling.
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.mixed and self.half == torch.float16)
+        # One kernel for all tensors: with small networks the optimizer is else a good part of a step.
+        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.precision = precision
         self.history: list[dict] = []
         self.best: dict[str, Tensor] = {}
         self.best_loss: dict[str, Tensor] = {}
+        self.last: dict[int, Tensor] = {}
+        self.seen: dict[int, Tensor] = {}
 
     @property
     def epoch(self) -> int:
@@ -164,9 +120,8 @@ class Trainer:
             logits = self.model(self._input(images))
         value = self.loss(logits, batch.to(self.device)).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(value).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        value.backward()
+        self.optimizer.step()
         return value.detach()
 
     def run_epoch(self, train: SegmentationDataset, validation: SegmentationDataset) -> dict:
@@ -223,10 +178,31 @@ class Trainer:
         return {"val_loss": loss / len(dataset), "val_dsc": 2 * overlap / total if total else 1.0}
 
     @torch.no_grad()
+    def count(self, dataset: SegmentationDataset) -> Int[Tensor, "n 4"]:
+        """True and false positives, false and true negatives of every image, with the weights of now."""
+        counts = []
+        for logits, batch in self._logits(dataset):
+            predicted, target = logits > 0, batch.target > 0.5
+            pairs = (
+                (predicted, target),
+                (predicted, ~target),
+                (~predicted, target),
+                (~predicted, ~target),
+            )
+            counts.append(torch.stack([(a & b).sum((1, 2, 3)) for a, b in pairs], dim=1))
+        return torch.cat(counts).cpu()
+
+    @torch.no_grad()
+    def probabilities(self, dataset: SegmentationDataset) -> Float[np.ndarray, "n h w"]:
+        """Probabilities for every image of a data set, with the weights of now."""
+        return torch.cat([logits.sigmoid()[:, 0].cpu() for logits, _ in self._logits(dataset)]).numpy()
+
     def predict(self, dataset: SegmentationDataset) -> Float[np.ndarray, "n h w"]:
         """Probabilities for every image of a data set, with the weights of the best epoch."""
+        if not self.best:
+            raise ValueError("there are no weights of a best epoch yet: train first")
         self.model.load_state_dict(self.best)
-        return torch.cat([logits.sigmoid()[:, 0].cpu() for logits, _ in self._logits(dataset)]).numpy()
+        return self.probabilities(dataset)
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on, atomically."""
@@ -236,26 +212,40 @@ class Trainer:
             "model": self.model.state_dict(),
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
             "best": self.best,
             "best_loss": self.best_loss,
             "history": self.history,
+            "last": self.last,
+            "seen": self.seen,
         }
         with atomic_file(path) as partial:
             torch.save(state, partial)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint that `save` wrote."""
+        """Go on from a checkpoint that `save` wrote.
+
+        Raises:
+            TrainingError: It is of another seed or of other settings.
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        for name in ("model", "loss", "optimizer", "scaler"):
-            getattr(self, name).load_state_dict(state[name])
-        self.best, self.best_loss, self.history = (state[k] for k in ("best", "best_loss", "history"))
+        mine = {"settings": asdict(self.settings), "seed": self.seed}
+        if wrong := [name for name, value in mine.items() if state[name] != value]:
+            raise TrainingError(f"{path} is of another run: its {' and '.join(wrong)} differ")
+        for name in ("model", "loss", "optimizer"):
+            try:
+                getattr(self, name).load_state_dict(state[name])
+            except (ValueError, RuntimeError) as error:
+                raise TrainingError(f"{path} is of another run: its {name} does not fit") from error
+        for name in ("best", "best_loss", "history", "last", "seen"):
+            setattr(self, name, state[name])
 
     def _score(self, row: dict) -> float:
         return row["val_dsc"] if self.settings.monitor == "dsc" else -row["val_loss"]
 
     def _autocast(self):
-        return torch.autocast(self.device.type, dtype=self.half) if self.mixed else nullcontext()
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.precision))
 
     def _input(self, images: Tensor) -> Tensor:
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
@@ -269,31 +259,3 @@ class Trainer:
             with self._autocast():
                 logits = self.model(self._input(images))
             yield logits.float(), batch.to(self.device)
-
-
-def fit(
-    trainer: Trainer,
-    train: SegmentationDataset,
-    validation: SegmentationDataset,
-    *,
-    checkpoint: Path | None = None,
-    progress: bool = False,
-    label: str = "train",
-) -> pd.DataFrame:
-    """Train until the last epoch or until patience runs out, resuming from the checkpoint if there is one.
-
-    Returns:
-        One row per epoch: learning rate, training and validation loss, validation DSC, seconds.
-    """
-    if checkpoint is not None and checkpoint.exists():
-        trainer.load(checkpoint)
-    with tqdm(
-        total=trainer.settings.epochs, initial=trainer.epoch, desc=label, unit="epoch", disable=not progress
-    ) as bar:
-        while not trainer.finished:
-            row = trainer.run_epoch(train, validation)
-            if checkpoint is not None:
-                trainer.save(checkpoint)
-            bar.update()
-            bar.set_postfix(loss=f"{row['train_loss']:.3f}", val_dsc=f"{row['val_dsc']:.3f}")
-    return pd.DataFrame(trainer.history)

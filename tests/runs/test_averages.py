@@ -9,16 +9,15 @@ import torch
 
 from mammoseg_lib.models import build_model
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import Data, RunConfig, averaged, evaluate, execute, results
+from mammoseg_lib.runs import Data, RunConfig, averaged, evaluate, execute
 from mammoseg_lib.training import Training
 
 CONFIG = RunConfig(
-    paper="encoder_decoders",
-    method="resnet22_unet",
     loss={"name": "bce_jaccard_then_focal_tversky", "combination_epochs": 1},
     model={"name": "resnet22_unet", "base_width": 4, "decoder_width": 4, "weights": "none"},
     training=Training(
-        epochs=2, batch_size=8, learning_rate=0.01, freeze_encoder=1, normalize=True, monitor="loss"
+        epochs=2, batch_size=8, learning_rate=0.01, freeze_encoder=1, normalize=True, monitor="loss",
+        precision="float32",
     ),
     data=Data(
         source="busi", n_images=30, phantom_size=64, protocol="holdout_folds",
@@ -26,7 +25,8 @@ CONFIG = RunConfig(
     ),
     fold=0,
     seed=0,
-    profile="test",
+    paper="encoder_decoders",
+    method="resnet22_unet",
 )  # fmt: skip
 OTHER = Data(n_images=12, phantom_size=64, preprocessing=Preprocessing(size=64))
 
@@ -42,8 +42,8 @@ def probabilities(run, images):
     """What the network of a run gives, without the library's loop."""
     model = build_model(**{**CONFIG.model})
     model.load_state_dict(torch.load(run.folder / "weights.pt", weights_only=True))
-    values = json.loads((run.folder / "normalization.json").read_text())
-    x = (torch.from_numpy(np.array(images))[:, None] - values["mean"]) / values["deviation"]
+    mean, deviation = run.normalization
+    x = (torch.from_numpy(np.array(images))[:, None] - mean) / deviation
     with torch.no_grad():
         return model.eval()(x).sigmoid()[:, 0].numpy()
 

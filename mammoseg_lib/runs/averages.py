@@ -15,11 +15,11 @@ from mammoseg_lib.batching import SegmentationDataset
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
 from mammoseg_lib.provenance import environment
-from mammoseg_lib.runs.config import Data
-from mammoseg_lib.runs.work import VERSION, Run, choose_device, write_test
+from mammoseg_lib.runs.run import Run
+from mammoseg_lib.runs.work import write_predictions
+from mammoseg_lib.settings import Data, Training
 from mammoseg_lib.storage import atomic_folder, digest, write_json
-from mammoseg_lib.training import Trainer, Training
-
+from mammoseg_lib.training import Trainer, choose_device
 
 def evaluate(
     runs: Sequence[Run],
@@ -62,9 +62,9 @@ def evaluate(
     else:
         prepared = data.prepare(progress=progress)
         tested = tuple(prepared.table["sample_id"])
-    members = sorted(run.folder.name for run in runs)
-    key = {"version": VERSION, "members": members, "data": prepared.key, "tested": tested, "method": method}
-    folder = paths.runs() / f"mean-{digest(key)}"
+    members = sorted(run.config["identity"] for run in runs)
+    name = digest({"members": members, "data": prepared.key, "tested": tested, "method": method})
+    folder = paths.runs() / f"mean_of_{len(runs)}-{data.source}-{config['model']['name']}-{name}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".partial-{folder.name}.lock")):
         if not folder.is_dir():
@@ -72,7 +72,8 @@ def evaluate(
             probability = np.mean([_predict(run, test, device) for run in runs], axis=0)
             with atomic_folder(folder) as partial:
                 record = {
-                    **config,
+                    **{key: value for key, value in config.items() if key not in ("settings", "code")},
+                    "identity": name,
                     "method": method or config["method"],
                     "fold": ", ".join(str(each["fold"]) for each in configs),
                     "data": asdict(data),
@@ -81,9 +82,8 @@ def evaluate(
                     "members": members,
                 }
                 write_json(partial / "config.json", record)
-                write_json(partial / "start.json", runs[0].start)
                 write_json(partial / "environment.json", environment(device, torch.get_num_threads()))
-                write_test(partial, test, probability)
+                write_predictions(partial, test.table, test.masks, test.spacing_mm, probability)
     return Run(folder)
 
 
@@ -100,7 +100,7 @@ def averaged(runs: Sequence[Run], *, device: str = "auto") -> list[Run]:
 
 def _kind(config: dict) -> str:
     """Everything of a configuration but the fold."""
-    return digest({name: value for name, value in config.items() if name != "fold"})
+    return digest({part: config[part] for part in ("loss", "model", "training", "data", "seed")})
 
 
 def _test_part(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -124,6 +124,7 @@ def _predict(run: Run, test: SegmentationDataset, device: str) -> Float[np.ndarr
         Training(**config["training"]),
         seed=config["seed"],
         device=choose_device(device),
+        precision=config["precision"],
         normalization=run.normalization,
     )
     trainer.best = torch.load(run.folder / "weights.pt", map_location="cpu", weights_only=True)

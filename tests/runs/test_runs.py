@@ -3,40 +3,40 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mammoseg_lib import paths, runs
-from mammoseg_lib.papers import load_paper
+from mammoseg_lib import paths
+from mammoseg_lib.datasets.sample import DataError
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import Data, RunConfig, complete, execute, results, work
-from mammoseg_lib.training import Trainer, Training
+from mammoseg_lib.runs import Data, RunConfig, complete, execute, find, work
+from mammoseg_lib.training import LAST, Trainer, Training
 
 CONFIG = RunConfig(
-    paper="spatial_matching",
-    method="sm_sd_bce_all",
     loss={"name": "spatial_matching", "core": "bce"},
     model={"name": "aunet", "base_width": 8},
-    training=Training(epochs=3, learning_rate=0.01),
+    training=Training(epochs=3, learning_rate=0.01, precision="float32"),
     data=Data(n_images=20, phantom_size=64, preprocessing=Preprocessing(size=32)),
     fold=1,
     seed=0,
-    profile="test",
+    study="test",
+    method="sm_sd_bce_all",
 )
 # The same run, started from outside so that it can be killed; epochs are slowed down to be hit.
 SCRIPT = """
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from mammoseg_lib import training
 from mammoseg_lib.runs import execute
-from tests.test_runs import CONFIG
+from tests.runs.test_runs import CONFIG
 
 if __name__ == "__main__":
     save = training.Trainer.save
@@ -59,30 +59,71 @@ def home(tmp_path, monkeypatch):
 def test_a_run_holds_everything_that_is_needed_to_judge_it():
     run = execute(CONFIG, device="cpu")
     assert {p.name for p in run.folder.iterdir()} == {
-        "config.json", "environment.json", "start.json", "split.json", "normalization.json", "history.csv",
-        "per_image.csv", "weights.pt", "predictions.npz",
+        "config.json", "environment.json", "split.json", "history.csv", "last.csv", "predictions.npz",
+        "learning.npz", "weights.pt",
     }  # fmt: skip
+    assert run.folder.name.startswith("inbreast-aunet-spatial_matching-fold1-seed0-")
+    assert run.folder.name.endswith(run.config["identity"][:12])
     assert run.config["loss"] == CONFIG.loss
     assert run.config["training"]["epochs"] == 3
-    assert json.loads((run.folder / "start.json").read_text())["weights"] == "none"
-    environment = json.loads((run.folder / "environment.json").read_text())
-    assert environment["device"] == "cpu"
-    assert {"commit", "diff", "packages", "threads"} <= set(environment)
+    assert run.start["weights"] == "none"
+    assert {"commit", "diff", "packages", "threads", "minutes"} <= set(run.environment)
+    assert (run.environment["device"], run.config["precision"]) == ("cpu", "float32")
     split = json.loads((run.folder / "split.json").read_text())
-    tested = split["folds"][1]["test"]
-    assert run.per_image["sample_id"].tolist() == tested
+    assert run.per_image["sample_id"].tolist() == split["folds"][1]["test"]
     assert run.history["epoch"].tolist() == [1, 2, 3]
     assert run.config["split_checksum"] == split["checksum"]
 
 
-def test_predictions_give_the_metrics():
+def test_predictions_give_the_metrics_and_hold_the_masks():
     run = execute(CONFIG, device="cpu")
     prepared = CONFIG.data.prepare()
     masks = dict(zip(prepared.table["sample_id"], prepared.masks, strict=True))
+    patients = dict(zip(prepared.table["sample_id"], prepared.table["patient_id"], strict=True))
+    for name, mask in run.masks().items():
+        np.testing.assert_array_equal(mask, masks[name])
     for row in run.per_image.itertuples():
         predicted = run.predictions()[row.sample_id] > 0.5
         assert (predicted & masks[row.sample_id]).sum() == row.tp
         assert (predicted & ~masks[row.sample_id]).sum() == row.fp
+        assert row.patient_id == patients[row.sample_id]
+
+
+def test_metrics_are_computed_once_for_as_long_as_their_code_is_the_same(monkeypatch):
+    run = execute(CONFIG, device="cpu")
+    first = run.per_image
+    monkeypatch.setattr("mammoseg_lib.metrics.per_image", lambda *_, **__: pytest.fail("computed again"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mammoseg_lib.runs.run.code_digest", lambda _: next(run.folder.glob("per_image-*")).stem[10:])
+        pd.testing.assert_frame_equal(run.per_image, first)
+        patch.setattr("mammoseg_lib.runs.run.code_digest", lambda _: "changed")
+        with pytest.raises(pytest.fail.Exception, match="computed again"):
+            _ = run.per_image
+
+
+def test_the_counts_of_the_last_ten_epochs_are_kept():
+    config = replace(CONFIG, training=replace(CONFIG.training, epochs=12))
+    run = execute(config, device="cpu")
+    last = run.last
+    assert sorted(last["epoch"].unique()) == list(range(12 - LAST + 1, 13))
+    assert (last[["tp", "fp", "fn", "tn"]].sum(axis=1) == 32 * 32).all()
+    # Those of the best epoch, if it is among the last, are those of the predictions that are kept.
+    best = int(run.history["val_dsc"].to_numpy().argmax()) + 1
+    if best > 12 - LAST:
+        counted = last[last["epoch"] == best].set_index("sample_id")[["tp", "fp", "fn", "tn"]]
+        stored = run.per_image.set_index("sample_id")[["tp", "fp", "fn", "tn"]]
+        pd.testing.assert_frame_equal(counted, stored)
+
+
+def test_some_images_are_predicted_while_the_network_learns():
+    config = replace(CONFIG, training=replace(CONFIG.training, epochs=6))
+    seen = execute(config, device="cpu").learning()
+    assert seen["epochs"].tolist() == [1, 2, 4, 6]
+    assert seen["probability"].shape == (4, len(seen["sample_id"]), 32, 32)
+    prepared = config.data.prepare()
+    areas = dict(zip(prepared.table["sample_id"], prepared.masks.sum((1, 2)), strict=True))
+    shown = [areas[each] for each in seen["sample_id"]]
+    assert shown == sorted(shown)
 
 
 def test_storing_a_prediction_does_not_change_it():
@@ -104,29 +145,109 @@ def test_a_complete_run_is_never_trained_again(monkeypatch):
     [
         {"seed": 1},
         {"fold": 0},
-        {"method": "dice_bce"},
         {"loss": {"name": "dice_bce"}},
+        {"loss": {**CONFIG.loss, "smooth": 0.5, "core": "tversky"}},
+        {"model": {**CONFIG.model, "upsampling": "transposed"}},
         {"training": replace(CONFIG.training, epochs=4)},
+        {"training": replace(CONFIG.training, precision="bfloat16")},
         {"data": replace(CONFIG.data, n_images=21)},
+        {"data": replace(CONFIG.data, preprocessing=Preprocessing(size=48))},
+        {"data": replace(CONFIG.data, protocol="repeated_holdout")},
+        {"data": replace(CONFIG.data, split_seed=1)},
     ],
 )
-def test_whatever_decides_the_outcome_is_in_the_name(change, monkeypatch):
-    names = []
-    monkeypatch.setattr(work, "_work", lambda config, prepared, folder, *rest: names.append(folder.name))
-    execute(CONFIG)
-    execute(replace(CONFIG, **change))
-    assert len(set(names)) == 2
+def test_whatever_decides_the_outcome_is_in_the_identity(change, names):
+    assert len({names(CONFIG), names(replace(CONFIG, **change))}) == 2
 
 
-def test_results_carry_the_settings_of_their_run(monkeypatch):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"study": "another"},
+        {"profile": "another"},
+        {"paper": "spatial_matching"},
+        {"method": "another"},
+        {"variant": "another"},
+        {"label": "another"},
+    ],
+)
+def test_labels_are_not(change, names):
+    assert names(CONFIG) == names(replace(CONFIG, **change))
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """The name of the folder that a run would get."""
+    found = []
+
+    def note(config, prepared, folder, *rest):
+        found.append(folder.name)
+        raise InterruptedError
+
+    monkeypatch.setattr(work, "_train", note)
+
+    def of(config):
+        with pytest.raises(InterruptedError):
+            execute(config, device="cpu")
+        return found[-1]
+
+    return of
+
+
+def test_a_run_is_found_under_any_label_and_without_its_images(monkeypatch):
     assert complete([CONFIG]) == []
     run = execute(CONFIG, device="cpu")
-    assert complete([replace(CONFIG, seed=1), CONFIG]) == [run]
-    table = results([run])
-    assert table["source"].unique().tolist() == ["inbreast phantoms"]
-    assert table["differs"].unique().tolist() == ["learning rate 0.01"]
-    settings = table.iloc[0][["method", "fold", "seed", "profile", "image_size", "base_width", "epochs"]]
-    assert settings.tolist() == ["sm_sd_bce_all", 1, 0, "test", 32, 8, 3]
+    assert complete([replace(CONFIG, seed=1), replace(CONFIG, study="another")]) == [run]
+    # As on a machine that has the run and no image: the folder of runs alone is copied.
+    other = paths.home().with_name("other")
+    shutil.copytree(paths.runs(), other / "data" / "runs")
+    monkeypatch.setenv("MAMMOSEG_HOME", str(other))
+    monkeypatch.setattr("mammoseg_lib.settings.Data.open", _absent)
+    found = find(CONFIG)
+    assert found.folder.is_relative_to(other)
+    assert len(found.per_image) == len(run.per_image)
+    assert execute(CONFIG, device="cpu") == found
+
+
+def _absent(self):
+    raise DataError("here", "no images")
+
+
+def test_a_run_on_other_images_is_not_taken_for_it():
+    run = execute(CONFIG, device="cpu")
+    config = json.loads((run.folder / "config.json").read_text())
+    (run.folder / "config.json").write_text(json.dumps({**config, "data_key": "of other images"}))
+    assert find(CONFIG) is None
+
+
+def test_a_changed_line_of_the_loss_makes_another_run_and_a_changed_comment_does_not(tmp_path):
+    """In a copy of the library, as somebody would edit it."""
+    shutil.copytree(
+        paths.LIBRARY, tmp_path / "mammoseg_lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    source = tmp_path / "mammoseg_lib" / "losses" / "overlap.py"
+    text = source.read_text()
+
+    def digests():
+        script = (
+            "from mammoseg_lib.runs.identity import run_code\n"
+            "from mammoseg_lib.studies import load_study\n"
+            "for c in load_study('spatial_matching').plan('reduced', folds=[0], seeds=[0],"
+            " arms=['dice_bce', 'bce', 'sm_d_dice_nonzero', 'sm_sd_bce_all']): print(run_code(c))"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-c", script]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.split()
+
+    before = digests()
+    source.write_text(text.replace("predicted + mass\n", "predicted + mass  # a comment\n", 1))
+    assert source.read_text() != text
+    assert digests() == before
+    source.write_text(text.replace("total + self.smooth", "total + 2 * self.smooth", 1))
+    changed = digests()
+    assert [a == b for a, b in zip(before, changed, strict=True)] == [False, True, False, True]
 
 
 def test_an_interrupted_run_is_not_read_as_complete(monkeypatch):
@@ -167,32 +288,17 @@ def test_killed_at_three_random_moments_ends_with_the_same_numbers(tmp_path):
         (file,) = (tmp_path / home / "data" / "runs").glob(f"[!.]*/{name}")
         return pd.read_csv(file)
 
-    pd.testing.assert_frame_equal(
-        read("killed", "per_image.csv"), read("whole", "per_image.csv"), check_exact=True
+    pd.testing.assert_frame_equal(read("killed", "last.csv"), read("whole", "last.csv"), check_exact=True)
+    killed, whole = (
+        np.load(next((tmp_path / home / "data" / "runs").glob("[!.]*/predictions.npz")))["probability"]
+        for home in ("killed", "whole")
     )
+    np.testing.assert_array_equal(killed, whole)
     pd.testing.assert_frame_equal(
         read("killed", "history.csv").drop(columns="seconds"),
         read("whole", "history.csv").drop(columns="seconds"),
         check_exact=True,
     )
-
-
-def test_variants_are_runs_of_their_own_and_are_told_apart():
-    settings = {
-        "profile": "test", "methods": ["sm_sd_bce_all"], "folds": [0], "seeds": [0], "phantoms": True,
-        "n_images": 20, "image_size": 32, "protocol": "patient_folds",
-        "model": {"base_width": 8}, "training": {"epochs": 1},
-    }  # fmt: skip
-    paper = load_paper("spatial_matching")
-    configs = runs.plan(paper, **settings, variants=[{}, {"reduce": "mean", "core": "dice"}])
-    assert configs[0] == runs.plan(paper, **settings)[0]
-    assert configs[1].loss == {**configs[0].loss, "reduce": "mean", "core": "dice"}
-    done = [execute(config, device="cpu") for config in configs]
-    assert done[0].folder != done[1].folder
-    assert results(done).groupby("run", sort=False)["variant"].first().tolist() == [
-        "",
-        "core=dice, reduce=mean",
-    ]
 
 
 def test_what_a_loss_learns_from_the_training_masks_is_kept_with_the_run():
@@ -250,47 +356,13 @@ def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_pa
         replace(CONFIG, model={**CONFIG.model, "weights": str(path)}, **settings) for path in (start, moved)
     )
     run = execute(here, device="cpu")
-    record = json.loads((run.folder / "start.json").read_text())
+    record = run.start
     assert (record["weights"], record["file"]) == ("file", "start.pt")
     assert record["sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
     assert complete([there]) == [run]
     assert complete([replace(CONFIG, **settings)]) == []
     with pytest.raises(ValueError, match=r"nowhere\.pt"):
-        execute(replace(here, model={**here.model, "weights": "nowhere.pt"}), device="cpu")
-
-
-def test_the_paper_decides_which_images_and_how_they_are_prepared():
-    settings = {
-        "profile": "test", "folds": [0], "seeds": [0], "phantoms": True, "n_images": 20, "image_size": 32,
-        "training": {},
-    }  # fmt: skip
-    (config,) = runs.plan(
-        load_paper("boundary_ultrasound"), methods=["ce"], protocol="random_validation", model={}, **settings
-    )
-    assert config.data.source == "busi"
-    assert config.data.filters == {"with_masses": True, "max_area": 0.1}
-    assert config.data.preprocessing == Preprocessing(32, "none", "stretch", None)
-    assert Data.read(json.loads(json.dumps(asdict(config.data)))) == config.data
-    (config,) = runs.plan(
-        load_paper("encoder_decoders"),
-        methods=["resnet22_fpn"],
-        protocol="holdout_folds",
-        model={},
-        **settings,
-    )
-    assert config.data.preprocessing == Preprocessing(32, "none", "pad", "sigmoid")
-    assert config.training.milestones == (40, 50, 60)
-    (own,) = runs.plan(
-        load_paper("encoder_decoders"), methods=["resnet22_fpn"], protocol="holdout_folds", model={},
-        preprocessing={"window": None}, **settings,
-    )  # fmt: skip
-    assert own.data == replace(config.data, preprocessing=Preprocessing(32, "none", "pad", None))
-    assert config.training.freeze_encoder == 2
-    (config,) = runs.plan(
-        load_paper("density_asp"), methods=["density_asp"], protocol="patient_folds", model={}, **settings
-    )
-    assert config.data.preprocessing == Preprocessing(32)
-    assert config.data == Data(n_images=20, preprocessing=Preprocessing(32))
+        execute(replace(here, model={**here.model, "weights": "nowhere.pt"}, seed=1), device="cpu")
 
 
 def test_altered_images_make_the_same_run_with_and_without_workers(monkeypatch):

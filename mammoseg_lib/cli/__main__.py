@@ -1,0 +1,5 @@
+"""`python -m mammoseg_lib.cli`."""
+
+from mammoseg_lib.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""All commands together, and how an error is told: one line, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mammoseg_lib.cli import data, notebooks, studies
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="A reproducible companion to four papers on breast mass segmentation.",
+    epilog="Real data is found through the environment variable MAMMOSEG_DATA; see data/README.md.",
+)
+for command in (data.phantoms, studies.train, studies.tables, notebooks.run_notebooks):
+    app.command()(command)
+app.add_typer(data.data, name="data")
+app.add_typer(studies.results, name="results")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mammoseg {version('mammoseg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: known errors as one line, never a traceback."""
+    from mammoseg_lib.datasets.sample import DataError
+    from mammoseg_lib.notebooks import NotebookError
+
+    try:
+        app()
+    except (DataError, NotebookError, OSError, ValueError, RuntimeError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("interrupted; what was finished is kept", fg="red", err=True)
+        sys.exit(130)

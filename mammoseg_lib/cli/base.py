@@ -1,0 +1,37 @@
+"""What the commands share: their options, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mammoseg_lib.sources import SOURCES
+
+SourceName = Literal[tuple(SOURCES)]
+SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
+RootOption = Annotated[
+    Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
+]
+StudyArgument = Annotated[str, typer.Argument(help="Name of a study, or the path of a file of one's own.")]
+ProfileOption = Annotated[str, typer.Option(help="demo (phantoms), reduced (real images) or paper.")]
+ArmOption = Annotated[
+    list[str] | None, typer.Option("--arm", help="Only this method or method/variant; may be repeated.")
+]
+FoldOption = Annotated[list[int] | None, typer.Option(help="Only this fold, from 0; may be repeated.")]
+SeedOption = Annotated[list[int] | None, typer.Option(help="Only this seed; may be repeated.")]
+
+
+def fail(message: object) -> None:
+    """End with 1 and one message."""
+    typer.secho(f"error: {message}", fg="red", err=True)
+    raise typer.Exit(1)
+
+
+def show_problems(problems: Sequence) -> int:
+    """Print what could not be used and why; returns how many files are broken."""
+    for problem in problems:
+        typer.echo(f"{problem.kind}: {problem.path}: {problem.reason}", err=True)
+    return sum(problem.kind == "broken" for problem in problems)

@@ -1,0 +1,122 @@
+"""The tables of results, from complete runs and from shipped files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mammoseg_lib.results import shipped
+from mammoseg_lib.results.differences import differences
+from mammoseg_lib.runs import Run, find
+from mammoseg_lib.runs.identity import settings_digest
+from mammoseg_lib.settings import LABELS, RunConfig
+from mammoseg_lib.studies import Study, load_study
+
+@dataclass(frozen=True)
+class Results:
+    """What some runs gave.
+
+    Attributes:
+        runs: One row per run: `study, profile, paper, arm, method, variant, label, fold, seed`; `origin`
+            ("this machine" or "shipped"), `current` (whether shipped numbers are of the code of today),
+            `differs` (what was done otherwise than in the paper), and what `shipped.describe` gives: `identity,
+            settings, code, data, loss, model, source, image_size, base_width, epochs, protocol, start,
+            precision, device, minutes, best_epoch, commit, torch`.
+        best: One row per run and test image: the labels, `sample_id, patient_id` and every metric of
+            `metrics.per_image`, for the epoch that the validation images liked best.
+        last: One row per run, epoch (the last ten) and test image: the labels, `epoch, sample_id, patient_id,
+            tp, fp, fn, tn`.
+        absent: The runs that neither this machine nor the shipped results have.
+    """
+
+    runs: pd.DataFrame
+    best: pd.DataFrame
+    last: pd.DataFrame
+    absent: tuple[RunConfig, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run that was asked for is there."""
+        return not self.absent
+
+    def only(self, **wanted: object) -> Results:
+        """The rows with some values of the labels: `only(arm=["bce", "dice"], seed=0)`."""
+        return Results(*(_filtered(table, wanted) for table in (self.runs, self.best, self.last)), self.absent)
+
+
+def load_results(
+    study: str | Path | Study,
+    profile: str = "reduced",
+    *,
+    arms: Sequence[str] | None = None,
+    folds: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+    **overrides: Mapping[str, object],
+) -> Results:
+    """The results of a study in a profile, as far as they are there. Trains nothing, needs no images.
+
+    A run on this machine goes before a shipped one. A shipped row counts only if its settings are those that
+    the study asks for today.
+
+    Args:
+        study: Its name, its file, or the study itself.
+        profile: Name of one of its profiles.
+        arms: See `Study.plan`.
+        folds: Likewise.
+        seeds: Likewise.
+        **overrides: Likewise.
+    """
+    study = study if isinstance(study, Study) else load_study(study)
+    configs = study.plan(profile, arms=arms, folds=folds, seeds=seeds, **overrides)
+    return results_of(configs, shipped.read(study.name, profile))
+
+
+def results_of(
+    configs: Iterable[RunConfig], known: shipped.Shipped | None = None, runs: Mapping[int, Run] | None = None
+) -> Results:
+    """The results of some runs.
+
+    Args:
+        configs: What was asked for.
+        known: Shipped results to look in for what this machine does not have.
+        runs: Runs that are at hand, by the place of their configuration; else they are looked for.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {"runs": [], "best": [], "last": []}
+    absent = []
+    for number, config in enumerate(configs):
+        run = runs.get(number) if runs is not None else find(config)
+        if run is not None:
+            found = _of_run(run, config)
+        elif known is not None and (found := known.of(config, settings_digest(config))):
+            pass
+        else:
+            absent.append(config)
+            continue
+        found["runs"]["differs"] = differences(config)
+        for name, table in found.items():
+            tables[name].append(table)
+    joined = {
+        name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(LABELS))
+        for name, parts in tables.items()
+    }
+    return Results(**joined, absent=tuple(absent))
+
+
+def _of_run(run: Run, config: RunConfig) -> dict[str, pd.DataFrame]:
+    labels = config.labels
+    image_labels = {name: labels[name] for name in shipped.IMAGE_LABELS}
+    return {
+        "runs": pd.DataFrame([{**labels, "origin": shipped.HERE, "current": True, **shipped.describe(run)}]),
+        "best": shipped.labeled(run.per_image, image_labels),
+        "last": shipped.labeled(run.last, image_labels),
+    }
+
+
+def _filtered(table: pd.DataFrame, wanted: Mapping[str, object]) -> pd.DataFrame:
+    for name, values in wanted.items():
+        values = values if isinstance(values, list | tuple | set) else [values]
+        table = table[table[name].isin(values)]
+    return table.reset_index(drop=True)
