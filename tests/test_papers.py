@@ -85,13 +85,14 @@ def test_metrics_and_ranges(paper):
 
 
 def test_stated_improvements_follow_from_the_tables(paper):
-    printed = {claim.metric: claim.printed for claim in paper.claims}
-    assert printed == {
+    claim = paper.claim("best_over_baseline")
+    assert claim.printed == {
         "dsc": "+11.92", "da": "-14.19", "sensitivity": "+21.43", "hd": "-0.45", "accuracy": "+0.32",
     }  # fmt: skip
-    for claim in paper.claims:
-        ours, theirs = (value(paper, m, claim.metric, claim.table) for m in (claim.method, claim.against))
-        assert f"{ours - theirs:+.2f}" == claim.printed
+    assert (claim.misprinted, set(claim.left_out)) == ({}, {"hd"})
+    for metric, printed in claim.printed.items():
+        ours, theirs = (value(paper, m, metric, "Table 2") for m in ("sm_s_tversky_all", "dice_bce"))
+        assert f"{ours - theirs:+.2f}" == printed
 
 
 def test_tables_1_and_2_agree_but_for_the_noted_cell(paper):
@@ -195,11 +196,11 @@ def test_unknown_names_list_the_known_ones(paper):
     assert "spatial_matching" in paper_keys()
     with pytest.raises(PaperError, match=r"there are .*spatial_matching"):
         load_paper("spatial")
-    with pytest.raises(PaperError, match="no method 'sm'; it has dice_bce"):
+    with pytest.raises(PaperError, match="no method 'sm'; known: dice_bce"):
         paper.method("sm")
-    with pytest.raises(PaperError, match="it has Table 1, Table 2, Table 3"):
+    with pytest.raises(PaperError, match=r"did you mean 'Table 3'\?; it has Table 1, Table 2, Table 3"):
         paper.table("Table 4")
-    with pytest.raises(PaperError, match=r"it has data\.source"):
+    with pytest.raises(PaperError, match=r"known: data\.source"):
         paper.setting("epochs")
 
 
@@ -220,16 +221,33 @@ def put(raw, new, *path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda r: drop(r, "title"), "the file lacks title"),
-        (lambda r: put(r, 1, "colour"), "the file has colour"),
-        (lambda r: put(r, "median", "aggregate"), "aggregate is 'median'"),
-        (lambda r: drop(r, "hyperparameters", 0, "quote"), r"'data\.source' lacks reason"),
-        (lambda r: put(r, "epochs", "hyperparameters", 0, "name"), "not an option of data"),
+        (lambda r: drop(r, "title"), "title is missing"),
+        (lambda r: put(r, 1, "titel"), "titel is not known; did you mean 'title'"),
+        (lambda r: put(r, "median", "aggregate"), "aggregate is 'median', not one of 'micro' or 'macro'"),
+        (lambda r: drop(r, "hyperparameters", 0, "quote"), r"hyperparameter data\.source: lacks reason"),
+        (lambda r: put(r, "epochs", "hyperparameters", 0, "name"), "epochs: .*not an option of data"),
         (lambda r: put(r, "model.name", "hyperparameters", 0, "name"), r"model\.name stands twice"),
+        (
+            lambda r: put(r, "training.epoch", "hyperparameters", 0, "name"),
+            r"hyperparameter training\.epoch: training\.epoch is not known; did you mean 'epochs'",
+        ),
+        (
+            lambda r: put(r, {"epoch": 3}, "methods", "dice_bce", "training"),
+            r"method dice_bce: training\.epoch is not known; did you mean 'epochs'",
+        ),
+        (
+            lambda r: put(r, {"sourc": 3}, "methods", "dice_bce", "data"),
+            r"method dice_bce: data\.sourc is not known; did you mean 'source'",
+        ),
+        (
+            lambda r: put(r, {}, "methods", "dice_bce", "los"),
+            "dice_bce: los is not known; did you mean 'loss'",
+        ),
         (lambda r: drop(r, "methods", "dice_bce"), "there is no method 'dice_bce'"),
-        (lambda r: drop(r, "methods", "dice_bce", "loss", "name"), "its loss has no name"),
+        (lambda r: drop(r, "methods", "dice_bce", "loss", "name"), "dice_bce: lacks loss"),
+        (lambda r: put(r, {"x": 1}, "methods", "dice_bce", "loss"), "method dice_bce: its loss has no name"),
         (lambda r: put(r, {"label": "x", "reason": "y"}, "methods", "new"), "method new stands in no table"),
-        (lambda r: put(r, {}, "methods", "dice_bce"), "method dice_bce lacks label"),
+        (lambda r: put(r, {}, "methods", "dice_bce"), "method dice_bce: label is missing"),
         (
             lambda r: put(r, "1 2 3 4", "tables", 1, "rows", 0, "arf_net"),
             "ARF-Net, arf_net: 4 values under 5",
@@ -238,11 +256,35 @@ def put(raw, new, *path):
         (lambda r: put(r, "1 2 101 4 5", "tables", 1, "rows", 0, "arf_net"), "SEN: 101 is out of range"),
         (lambda r: drop(r, "tables", 0, "units", 0), "5 headers, but 4 units"),
         (lambda r: drop(r, "tables", 0, "rows", 0, "sm_b_bce_all"), "1 methods in 2 blocks"),
+        (lambda r: drop(r, "tables", 0, "rows", 0, "row"), "Table 1: entry 1 lacks row"),
         (lambda r: put(r, "Table 1", "tables", 1, "id"), "tables: Table 1 stands twice"),
-        (lambda r: put(r, "Table 9", "claims", 0, "table"), "'Table 9', which is no table"),
-        (lambda r: put(r, "sm_b_bce_all", "claims", 0, "method"), "which is not in Table 2"),
-        (lambda r: put(r, 3, "methods"), "not laid out as a paper"),
-        (lambda r: put(r, ["x"], "notes"), "a note is not a mapping"),
+        (
+            lambda r: put(r, "Table 9", "claims", 0, "table"),
+            "best_over_baseline .*'Table 9', which is no table",
+        ),
+        (lambda r: put(r, "sm_b_bce_all", "claims", 0, "arms"), "which is not in Table 2"),
+        (
+            lambda r: put(r, "+12.00", "claims", 0, "printed", "dsc"),
+            r"dsc is \+12\.00, but \+11\.92 by Table 2",
+        ),
+        (lambda r: put(r, "x", "claims", 0, "marginn"), "claim best_over_baseline: marginn is not known"),
+        (lambda r: put(r, ["dcs"], "claims", 0, "metrics"), r"metrics\.0 is 'dcs', not one of 'dsc'"),
+        (
+            lambda r: put(r, "best_over_baseline", "claims", 1, "id"),
+            "claims: best_over_baseline stands twice",
+        ),
+        (
+            lambda r: drop(r, "claims", 0, "left_out"),
+            "prints hd, which is neither in metrics nor in left_out",
+        ),
+        (lambda r: drop(r, "claims", 0, "study"), "needs a study"),
+        (lambda r: drop(r, "claims", 0, "against"), "arms and against belong together"),
+        (lambda r: put(r, "reason", "claims", 18, "untestable"), "images_with_masses: needs one of"),
+        (lambda r: put(r, "bce", "claims", 1, "arms"), "holds bce against itself"),
+        (lambda r: put(r, {"dsc": 3}, "claims", 1, "margin"), "a margin of its own needs a margin_reason"),
+        (lambda r: put(r, True, "claims", 1, "paired"), "pairs 4 arms with 1"),
+        (lambda r: put(r, 3, "methods"), "methods is 3: input should be a valid dictionary"),
+        (lambda r: put(r, ["x"], "notes"), "note number 1.* is 'x'"),
     ],
 )
 def test_slips_in_a_file_are_named(tmp_path, spoil, message):

@@ -1,13 +1,13 @@
-"""One YAML a paper: what it states, what this project chose where it is silent, and every number it reports.
+"""One YAML a paper: what it states, what this project chose, its numbers, and how its claims are judged.
 
 paper = load_paper("spatial_matching")
 method = paper.method("sm_sd_bce_all")
 loss, model = build_loss(**method.loss), build_model(**method.model)
 """
 
+from mammoseg_lib.papers.claims import LOWER_IS_BETTER, MARGINS, VERDICTS, Claim, Count, verdict
 from mammoseg_lib.papers.load import load_paper, paper_keys
 from mammoseg_lib.papers.schema import (
-    Claim,
     Hyperparameter,
     Method,
     Note,
@@ -19,7 +19,11 @@ from mammoseg_lib.papers.schema import (
 )
 
 __all__ = [
+    "LOWER_IS_BETTER",
+    "MARGINS",
+    "VERDICTS",
     "Claim",
+    "Count",
     "Hyperparameter",
     "Method",
     "Note",
@@ -30,4 +34,5 @@ __all__ = [
     "TableRow",
     "load_paper",
     "paper_keys",
+    "verdict",
 ]

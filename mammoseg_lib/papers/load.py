@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from mammoseg_lib import paths
+from mammoseg_lib.papers.claims import Claim
+from mammoseg_lib.papers.entries import File, MethodEntry, SettingEntry, TableEntry
 from mammoseg_lib.papers.schema import (
-    Claim,
     Hyperparameter,
     Method,
     Note,
+    Options,
     Paper,
     PaperError,
     Published,
     Table,
     TableRow,
 )
+from mammoseg_lib.yaml_files import YamlFileError, nearest, read_yaml, validated
 
 EMPTY_CELL = "-"
-AGGREGATES = ("micro", "macro")
-TEXTS = ("title", "cite", "venue", "url", "aggregate", "aggregate_reason")
-LISTS = ("hyperparameters", "methods", "tables", "claims", "notes")
-PARTS = ("data", "preprocessing", "model", "optimizer", "training", "loss")
 
 
 def paper_keys() -> list[str]:
@@ -49,145 +45,135 @@ def load_paper(key: str) -> Paper:
 def read_paper(path: Path) -> Paper:
     """A paper from a file; see `load_paper`."""
     try:
-        return _paper(path.stem, yaml.load(path.read_text(encoding="utf-8"), _Loader))
-    except (PaperError, yaml.YAMLError) as error:
+        return _paper(path, read_yaml(path))
+    except YamlFileError as error:
+        raise PaperError(str(error)) from error
+    except PaperError as error:
         raise PaperError(f"{path.name}: {error}") from error
-    except (AttributeError, KeyError, TypeError) as error:
-        # A list where a mapping belongs, or the like: which one is in the chained error.
-        raise PaperError(f"{path.name} is not laid out as a paper: {error!r}") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML lets the second of two equal keys win; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise PaperError(f"{', '.join(map(str, twice))} stands twice in {node.start_mark}")
-        return super().construct_mapping(node, deep)
-
-
-def _paper(key: str, raw: object) -> Paper:
-    raw = _mapping(raw, "the file", required=(*TEXTS, *LISTS))
-    if raw["aggregate"] not in AGGREGATES:
-        raise PaperError(f"aggregate is {raw['aggregate']!r}, not one of {', '.join(AGGREGATES)}")
-    settings = tuple(_hyperparameter(entry) for entry in raw["hyperparameters"])
+def _paper(path: Path, raw: dict) -> Paper:
+    file, place = validated(File, raw, path.name), path.name
+    settings = []
+    for number, entry in enumerate(file.hyperparameters, start=1):
+        known = validated(SettingEntry, entry, f"{place}: hyperparameter {_name(entry, 'name', number)}")
+        stated = known.quote is not None
+        settings.append(
+            Hyperparameter(name=known.name, value=known.value, stated=stated, source=known.source)
+        )
     _unique("hyperparameters", [setting.name for setting in settings])
-    tables, published = [], {id: [] for id in raw["methods"]}
-    for entry in raw["tables"]:
-        table, cells = _table(entry, set(published))
+    tables, published = [], {id: [] for id in file.methods}
+    for number, entry in enumerate(file.tables, start=1):
+        table, cells = _table(
+            validated(TableEntry, entry, f"{place}: {_name(entry, 'id', number)}"), published
+        )
         tables.append(table)
         for id, cell in cells:
             published[id].append(cell)
     _unique("tables", [table.id for table in tables])
     methods: dict[str, Method] = {}
-    for id, entry in raw["methods"].items():
-        if isinstance(entry, dict) and "tests" in entry:
-            methods[id] = _test(id, entry, methods, published[id])
-        else:
-            methods[id] = _method(id, entry, settings, published[id])
-    claims = [_claim(entry, {table.id: table for table in tables}) for entry in raw["claims"]]
-    notes = [Note(**_mapping(entry, "a note", required=("about", "text"))) for entry in raw["notes"]]
+    for id, entry in file.methods.items():
+        method = validated(MethodEntry, entry, f"{place}: method {id}")
+        if not published[id]:
+            raise PaperError(f"method {id} stands in no table")
+        methods[id] = _method(id, method, settings, methods, published[id])
+    claims = [
+        validated(Claim, entry, f"{place}: claim {_name(entry, 'id', number)}")
+        for number, entry in enumerate(file.claims, start=1)
+    ]
+    _unique("claims", [claim.id for claim in claims])
+    for claim in claims:
+        _check_printed(claim, {table.id: table for table in tables}, methods)
+    notes = [
+        validated(Note, entry, f"{place}: note {_name(entry, 'about', number)}")
+        for number, entry in enumerate(file.notes, start=1)
+    ]
+    own = file.model_dump(exclude={"hyperparameters", "methods", "tables", "claims", "notes"})
     return Paper(
-        key=key,
-        **{name: str(raw[name]) for name in TEXTS},
-        hyperparameters=settings,
+        key=path.stem,
+        hyperparameters=tuple(settings),
         methods=tuple(methods.values()),
         tables=tuple(tables),
         claims=tuple(claims),
         notes=tuple(notes),
+        **own,
     )
 
 
-def _hyperparameter(raw: object) -> Hyperparameter:
-    place = f"hyperparameter {raw.get('name') if isinstance(raw, dict) else raw!r}"
-    stated = isinstance(raw, dict) and "quote" in raw
-    raw = _mapping(raw, place, required=("name", "value", *(("section", "quote") if stated else ("reason",))))
-    part, _, option = raw["name"].partition(".")
-    if part not in PARTS or not option:
-        raise PaperError(f"{place}: the name is not an option of {', '.join(PARTS)}")
-    source = f'section {raw["section"]}: "{raw["quote"]}"' if stated else raw["reason"]
-    return Hyperparameter(raw["name"], raw["value"], stated, source)
+def _method(
+    id: str,
+    raw: MethodEntry,
+    settings: list[Hyperparameter],
+    methods: dict[str, Method],
+    published: list[Published],
+) -> Method:
+    if raw.tests is not None:
+        # Its networks are those of one further up, tested on other images.
+        if raw.tests not in methods:
+            raise PaperError(f"method {id} tests {raw.tests!r}, which is no method further up")
+        own = {"id": id, "label": raw.label, "published": tuple(published)}
+        return methods[raw.tests].model_copy(update={**own, "available": False, "reason": raw.reason})
 
-
-def _method(id: str, raw: object, settings: tuple[Hyperparameter, ...], published: list[Published]) -> Method:
-    place = f"method {id}"
-    available = isinstance(raw, dict) and "reason" not in raw
-    optional = ("model", "training", "data") if available else ()
-    raw = _mapping(raw, place, required=("label", "loss" if available else "reason"), optional=optional)
-    if not published:
-        raise PaperError(f"{place} stands in no table")
-
-    def part(name: str) -> dict:
+    def part(name: str) -> Options:
         default = {s.name.partition(".")[2]: s.value for s in settings if s.name.startswith(f"{name}.")}
-        own = raw.get(name, {})
+        own = getattr(raw, name, {})
         if name == "model" and own.get("name", default.get("name")) != default.get("name"):
             # Another network: of the paper's own, only the start of its weights means anything to it.
             default = {option: default[option] for option in ("weights",) if option in default}
         return {**default, **own}
 
-    loss, model = raw.get("loss", {}), part("model")
-    for what, config in (("loss", loss), ("model", model)):
-        if available and "name" not in config:
-            raise PaperError(f"{place}: its {what} has no name")
+    parts = {name: part(name) for name in ("model", "training", "data", "preprocessing")}
+    for what, config in (("loss", raw.loss), ("model", parts["model"])):
+        if raw.reason is None and "name" not in config:
+            raise PaperError(f"method {id}: its {what} has no name")
     return Method(
         id=id,
-        label=raw["label"],
-        loss=loss,
-        model=model,
-        training=part("training"),
-        data=part("data"),
-        preprocessing=part("preprocessing"),
+        label=raw.label,
+        loss=raw.loss,
         published=tuple(published),
-        available=available,
-        reason=raw.get("reason"),
+        available=raw.reason is None,
+        reason=raw.reason,
+        **parts,
     )
 
 
-def _test(id: str, raw: dict, methods: dict[str, Method], published: list[Published]) -> Method:
-    """A method whose networks are those of one further up, tested on other images."""
-    raw = _mapping(raw, f"method {id}", required=("label", "tests", "reason"))
-    if raw["tests"] not in methods:
-        raise PaperError(f"method {id} tests {raw['tests']!r}, which is no method further up")
-    return replace(
-        methods[raw["tests"]],
-        id=id,
-        label=raw["label"],
-        published=tuple(published),
-        available=False,
-        reason=raw["reason"],
-    )
-
-
-def _table(raw: object, known: set[str]) -> tuple[Table, list[tuple[str, Published]]]:
-    raw = _mapping(raw, "a table", required=("id", "title", "headers", "metrics", "units", "blocks", "rows"))
-    place, width = raw["id"], len(raw["headers"])
+def _table(raw: TableEntry, known: dict) -> tuple[Table, list[tuple[str, Published]]]:
+    place, width = raw.id, len(raw.headers)
     for name in ("metrics", "units"):
-        if len(raw[name]) != width:
-            raise PaperError(f"{place}: {width} headers, but {len(raw[name])} {name}")
-    _unique(f"{place}: metrics", raw["metrics"])
+        if len(getattr(raw, name)) != width:
+            raise PaperError(f"{place}: {width} headers, but {len(getattr(raw, name))} {name}")
+    _unique(f"{place}: metrics", raw.metrics)
     rows, cells = [], []
-    for entry in raw["rows"]:
-        label, *ids = (entry["row"], *(key for key in entry if key != "row"))
-        if len(ids) != len(raw["blocks"]):
-            raise PaperError(f"{place}, row {label}: {len(ids)} methods in {len(raw['blocks'])} blocks")
-        rows.append(TableRow(label, tuple(ids)))
-        for block, id in zip(raw["blocks"], ids, strict=True):
+    for number, entry in enumerate(raw.rows, start=1):
+        if "row" not in entry:
+            raise PaperError(f"{place}: entry {number} lacks row")
+        label, ids = entry["row"], [key for key in entry if key != "row"]
+        if len(ids) != len(raw.blocks):
+            raise PaperError(f"{place}, row {label}: {len(ids)} methods in {len(raw.blocks)} blocks")
+        rows.append(TableRow(label=label, methods=tuple(ids)))
+        for block, id in zip(raw.blocks, ids, strict=True):
             if id not in known:
-                raise PaperError(f"{place}, row {label}: there is no method {id!r}")
-            values = str(entry[id]).split()
+                raise PaperError(f"{place}, row {label}: there is no method {id!r}; {nearest(id, known)}")
+            values = entry[id].split()
             if len(values) != width:
                 raise PaperError(f"{place}, row {label}, {id}: {len(values)} values under {width} headers")
             for header, metric, unit, printed in zip(
-                raw["headers"], raw["metrics"], raw["units"], values, strict=True
+                raw.headers, raw.metrics, raw.units, values, strict=True
             ):
-                if printed != EMPTY_CELL:
-                    value = _number(printed, unit, f"{place}, row {label}, {id}, {header}")
-                    column = f"{block}, {header}" if block else header
-                    cells.append((id, Published(metric, value, unit, place, label, column, printed)))
+                if printed == EMPTY_CELL:
+                    continue
+                cell = Published(
+                    metric=metric,
+                    value=_number(printed, unit, f"{place}, row {label}, {id}, {header}"),
+                    unit=unit,
+                    table=place,
+                    row=label,
+                    column=f"{block}, {header}" if block else header,
+                    printed=printed,
+                )
+                cells.append((id, cell))
     _unique(f"{place}: rows", [row.label for row in rows])
-    sequences = {name: tuple(raw[name]) for name in ("headers", "metrics", "units", "blocks")}
-    return Table(id=place, title=raw["title"], rows=tuple(rows), **sequences), cells
+    return Table(**{**raw.model_dump(), "rows": tuple(rows)}), cells
 
 
 def _number(printed: str, unit: str, place: str) -> float:
@@ -200,27 +186,38 @@ def _number(printed: str, unit: str, place: str) -> float:
     return value
 
 
-def _claim(raw: object, tables: dict[str, Table]) -> Claim:
-    claim = Claim(**_mapping(raw, "a claim", required=tuple(Claim.__dataclass_fields__)))
+def _check_printed(claim: Claim, tables: dict[str, Table], methods: dict[str, Method]) -> None:
+    """That the differences that a claim prints are those of its table, or what it says in their place."""
+    if claim.table is None:
+        return
     if claim.table not in tables:
-        raise PaperError(f"a claim is about {claim.table!r}, which is no table")
+        raise PaperError(f"claim {claim.id} is about {claim.table!r}, which is no table")
     ids = {id for row in tables[claim.table].rows for id in row.methods}
-    for id in (claim.method, claim.against):
+    for id in (*claim.arms, *claim.against):
         if id not in ids:
-            raise PaperError(f"a claim is about {id!r}, which is not in {claim.table}")
-    return claim
+            raise PaperError(f"claim {claim.id} is about {id!r}, which is not in {claim.table}")
+    for metric, printed in claim.printed.items():
+        ours, theirs = (
+            [
+                c.value
+                for id in group
+                for c in methods[id].published
+                if (c.table, c.metric) == (claim.table, metric)
+            ]
+            for group in (claim.arms, claim.against)
+        )
+        if not (ours and theirs):
+            raise PaperError(f"claim {claim.id} prints {metric}, which {claim.table} does not have")
+        digits = len(printed.partition(".")[2])
+        by_table = f"{sum(ours) / len(ours) - sum(theirs) / len(theirs):+.{digits}f}"
+        expected = claim.misprinted.get(metric, printed)
+        if by_table != expected:
+            raise PaperError(f"claim {claim.id}: {metric} is {expected}, but {by_table} by {claim.table}")
 
 
-def _mapping(raw: object, place: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict:
-    """The mapping, if it has every required key and none that is not known."""
-    if not isinstance(raw, dict):
-        raise PaperError(f"{place} is not a mapping")
-    if absent := [key for key in required if key not in raw]:
-        raise PaperError(f"{place} lacks {', '.join(absent)}")
-    if unknown := [key for key in raw if key not in (*required, *optional)]:
-        valid = ", ".join((*required, *optional))
-        raise PaperError(f"{place} has {', '.join(map(str, unknown))}, which is not one of {valid}")
-    return raw
+def _name(entry: object, key: str, number: int) -> str:
+    """How an entry is called, for a message about it."""
+    return str(entry[key]) if isinstance(entry, dict) and key in entry else f"number {number}"
 
 
 def _unique(what: str, names: list[str]) -> None:

@@ -1,18 +1,22 @@
-"""What is known about a paper, as plain frozen records."""
+"""What is known about a paper, as plain frozen records; what stands in its file is checked by their types."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, Literal
 
-Value = str | int | float | bool | list | dict | None
+from mammoseg_lib.papers.claims import Claim
+from mammoseg_lib.papers.record import Record
+from mammoseg_lib.yaml_files import nearest
+
+PARTS = ("data", "preprocessing", "model", "optimizer", "training", "loss")
+Options = dict[str, Any]
 
 
 class PaperError(ValueError):
     """A paper that does not exist or whose file is not in order, or a method that cannot be run."""
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(Record):
     """One number of a paper.
 
     Attributes:
@@ -34,8 +38,7 @@ class Published:
     printed: str
 
 
-@dataclass(frozen=True)
-class Hyperparameter:
+class Hyperparameter(Record):
     """One setting, and whether it is the paper's or ours.
 
     Attributes:
@@ -46,13 +49,12 @@ class Hyperparameter:
     """
 
     name: str
-    value: Value
+    value: Any
     stated: bool
     source: str
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(Record):
     """One setting of a paper's experiments.
 
     Attributes:
@@ -70,11 +72,11 @@ class Method:
 
     id: str
     label: str
-    loss: dict[str, Value]
-    model: dict[str, Value]
-    training: dict[str, Value]
-    data: dict[str, Value]
-    preprocessing: dict[str, Value]
+    loss: Options
+    model: Options
+    training: Options
+    data: Options
+    preprocessing: Options
     published: tuple[Published, ...]
     available: bool = True
     reason: str | None = None
@@ -88,16 +90,14 @@ class Method:
         return list(rows.values())
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(Record):
     """One row of a table: its label as printed, and the id of the method in each block of columns."""
 
     label: str
     methods: tuple[str | None, ...]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Record):
     """The layout of a table, as printed.
 
     Attributes:
@@ -119,28 +119,14 @@ class Table:
     rows: tuple[TableRow, ...]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A difference that the text states: `metric` of `method` minus that of `against`, in `table`."""
-
-    section: str
-    table: str
-    metric: str
-    method: str
-    against: str
-    printed: str
-
-
-@dataclass(frozen=True)
-class Note:
+class Note(Record):
     """Something in the paper's numbers that a reader should know before comparing with them."""
 
     about: str
     text: str
 
 
-@dataclass(frozen=True)
-class Paper:
+class Paper(Record):
     """A paper.
 
     Attributes:
@@ -154,7 +140,7 @@ class Paper:
         hyperparameters: Every setting, stated or chosen.
         methods: Every method of its tables.
         tables: Their layout.
-        claims: Differences that its text states.
+        claims: The sentences of it that can be tested, or why one cannot; see `Claim`.
         notes: Known inconsistencies.
     """
 
@@ -163,7 +149,7 @@ class Paper:
     cite: str
     venue: str
     url: str
-    aggregate: str
+    aggregate: Literal["micro", "macro"]
     aggregate_reason: str
     hyperparameters: tuple[Hyperparameter, ...]
     methods: tuple[Method, ...]
@@ -178,11 +164,7 @@ class Paper:
 
     def find(self, id: str) -> Method:
         """The method of that id, available or not; a PaperError that lists the ids if there is none."""
-        for method in self.methods:
-            if method.id == id:
-                return method
-        known = ", ".join(method.id for method in self.methods)
-        raise PaperError(f"{self.key} has no method {id!r}; it has {known}")
+        return self._one("method", self.methods, id)
 
     def method(self, id: str) -> Method:
         """The method of that id, to be run; a PaperError that says why if it cannot."""
@@ -193,15 +175,20 @@ class Paper:
 
     def table(self, id: str) -> Table:
         """The layout of the table of that id; a PaperError that lists the tables if there is none."""
-        for table in self.tables:
-            if table.id == id:
-                return table
-        raise PaperError(f"{self.key} has no {id!r}; it has {', '.join(table.id for table in self.tables)}")
+        return self._one("table", self.tables, id)
+
+    def claim(self, id: str) -> Claim:
+        """The claim of that id; a PaperError that lists the ids if there is none."""
+        return self._one("claim", self.claims, id)
 
     def setting(self, name: str) -> Hyperparameter:
         """The hyper-parameter of that name; a PaperError that lists them if there is none."""
-        for setting in self.hyperparameters:
-            if setting.name == name:
-                return setting
-        known = ", ".join(setting.name for setting in self.hyperparameters)
-        raise PaperError(f"{self.key} has no setting {name!r}; it has {known}")
+        return self._one("setting", self.hyperparameters, name, key="name")
+
+    def _one(self, kind: str, records: tuple, name: str, key: str = "id"):
+        known = [getattr(record, key) for record in records]
+        if name not in known:
+            hint = nearest(name, known)
+            listed = "" if hint.startswith("known") else f"; it has {', '.join(known)}"
+            raise PaperError(f"{self.key} has no {kind} {name!r}; {hint}{listed}")
+        return records[known.index(name)]
