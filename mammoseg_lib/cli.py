@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import typer
 import yaml
 
+from mammoseg_lib.sources import SOURCES
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -23,7 +25,7 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, help="Describe, check, prepare and export a data set.")
 app.add_typer(data, name="data")
 
-SourceName = Literal["inbreast", "cbis_ddsm", "busi", "folder"]
+SourceName = Literal[tuple(SOURCES)]
 SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
 RootOption = Annotated[
     Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
@@ -58,14 +60,14 @@ def phantoms(
 ) -> None:
     """Make phantom images and write them in the release layout of a real data set."""
     from mammoseg_lib import paths
-    from mammoseg_lib.datasets import PHANTOM_WRITERS, phantom_folder
+    from mammoseg_lib.sources import phantom_folder
 
     if out is None:
         typer.echo(paths.shown(phantom_folder(source, n_images, size, seed)))
     elif out.exists():
         _fail(f"{out}: exists already; give a new folder")
     else:
-        PHANTOM_WRITERS[source](out, n_images=n_images, size=size, seed=seed, progress=True)
+        SOURCES[source].write_phantoms(out, n_images=n_images, size=size, seed=seed, progress=True)
         typer.echo(out)
 
 
@@ -79,9 +81,9 @@ def check(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
 ) -> None:
     """Read every file of a data set; list what is broken and exit with 1 if anything is."""
-    from mammoseg_lib.datasets import open_source
-    from mammoseg_lib.datasets.check import check_source
+    from mammoseg_lib.check import check_source
     from mammoseg_lib.parallel import parallel_map
+    from mammoseg_lib.sources import open_source
 
     with parallel_map(jobs, preload=check_source.__module__) as run_map:
         report = check_source(open_source(source, root), run_map, progress=sys.stderr.isatty())
@@ -106,9 +108,9 @@ def prepare(
 ) -> None:
     """Fill the cache with prepared images; list what is broken and exit with 1 if anything is."""
     from mammoseg_lib import preprocessing
-    from mammoseg_lib.datasets import open_source
+    from mammoseg_lib.sources import open_source
 
-    crop = crop or ("none" if source == "busi" else "breast")
+    crop = crop or SOURCES[source].crop
     settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
     prepared = preprocessing.prepare(
         open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
@@ -123,7 +125,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder with DICOM, PNG or TIFF images and their masks.")],
 ) -> None:
     """Write samples.csv for images of one's own, as far as names and headers tell; never overwrite."""
-    from mammoseg_lib.datasets.folder_template import write_template
+    from mammoseg_lib.datasets.folder.template import write_template
 
     template = write_template(folder)
     typer.echo(template.text())
@@ -149,8 +151,8 @@ def export(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
 ) -> None:
     """Write a data set as 16-bit PNG images, PNG masks and samples.csv; exit with 1 if anything is broken."""
-    from mammoseg_lib.datasets import open_source
     from mammoseg_lib.export import export as export_source
+    from mammoseg_lib.sources import open_source
 
     filters = {"with_masses": True} if with_masses else {}
     found = open_source(source, root)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from mammoseg_lib.datasets import open_source
 from mammoseg_lib.papers import Method, Paper
 from mammoseg_lib.preprocessing import PreparedSet, Preprocessing, prepare
+from mammoseg_lib.sources import open_source
 from mammoseg_lib.splits import N_FOLDS
 from mammoseg_lib.training import Training
 
@@ -21,7 +21,7 @@ class Data:
     """Which images a run uses and how they are prepared.
 
     Attributes:
-        source: Key of `datasets.SOURCES`.
+        source: Key of `sources.SOURCES`.
         phantoms: True: phantoms. False: the real data, and an error where it is absent.
         n_images: Phantoms to make; ignored for real data.
         phantom_size: Their longest side in pixels; ignored for real data.
