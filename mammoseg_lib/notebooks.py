@@ -49,7 +49,11 @@ def profile_parameters(profile: str, notebook: str) -> dict:
 
 def may_show_real(profile: str, parameters: Mapping[str, object]) -> bool:
     """Whether the outputs of a notebook may show real images, and are written apart for that."""
-    return profile != "demo" or parameters.get("profile", "demo") != "demo" or parameters.get("phantoms") is False
+    return (
+        profile != "demo"
+        or parameters.get("profile", "demo") != "demo"
+        or parameters.get("phantoms") is False
+    )
 
 
 def parameters_of(path: Path) -> dict[str, object]:

@@ -109,7 +109,6 @@ class Data:
                 phantoms=True,
                 n_images=self.n_images,
                 size=self.phantom_size,
-                population=self.population,
             )
         return open_source(self.source, self.root, phantoms=False)
 
@@ -182,4 +181,3 @@ class RunConfig:
 
     def __str__(self) -> str:
         return f"{self.arm}, fold {self.fold}, seed {self.seed}"
-

@@ -4,8 +4,8 @@
 them calls changes, and stays when a comment does, or something in the same file that `Dice` does not use.
 
 Only the library's own code is followed (and, for a class from a file of one's own, the files beside that
-file); versions of other packages are recorded with a run instead. What is found through a table at run time
-(`LOSSES`, `SOURCES`) is not seen from the code that looks it up, so callers name what was looked up.
+file); versions of other packages are recorded with a run instead. A class that stands in a table (`LOSSES`) is not
+followed from there, or every loss would depend on every other: callers name the classes that were taken.
 """
 
 from __future__ import annotations
@@ -172,9 +172,22 @@ def _uses(module: _Module, node: ast.stmt) -> Iterator[tuple[Path, str]]:
     for each in ast.walk(node):
         if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
             attributes[id(each.value)] = each.attr
+    listed = _listed(node)
     for each in ast.walk(node):
         if isinstance(each, ast.Name):
-            yield from _resolve(module, each.id, attributes.get(id(each)))
+            for path, name in _resolve(module, each.id, attributes.get(id(each))):
+                if id(each) not in listed or not _is_class(path, name):
+                    yield path, name
+
+
+def _listed(node: ast.stmt) -> set[int]:
+    """The values of a table, `NAMES = {"a": A, "b": B}`."""
+    value = getattr(node, "value", None)
+    return {id(each) for each in value.values} if isinstance(value, ast.Dict) else set()
+
+
+def _is_class(path: Path, name: str) -> bool:
+    return any(isinstance(each, ast.ClassDef) for each in _module(path).bindings.get(name, ()))
 
 
 def _resolve(module: _Module, name: str, attribute: str | None = None) -> Iterator[tuple[Path, str]]:

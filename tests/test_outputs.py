@@ -61,6 +61,8 @@ def test_what_is_run_by_hand_leaves_the_figures_of_the_repository_alone(home, mo
     assert {path.relative_to(home).parts[:2] for path in outputs.written} == {("figures", "mine")}
     now = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and "mine" not in path.parts}
     assert now == published
+
+
 def test_a_figure_with_an_alt_is_shown_with_it_once(home, monkeypatch):
     shown = []
     monkeypatch.setattr("mammoseg_lib.outputs.get_ipython", lambda: object())

@@ -46,9 +46,9 @@ def check(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
 ) -> None:
     """Read every file of a data set; list what is broken and exit with 1 if anything is."""
-    from mammoseg_lib.sources import open_source
     from mammoseg_lib.check import check_source
     from mammoseg_lib.parallel import parallel_map
+    from mammoseg_lib.sources import open_source
 
     with parallel_map(jobs, preload=check_source.__module__) as run_map:
         report = check_source(open_source(source, root), run_map, progress=sys.stderr.isatty())
@@ -73,9 +73,7 @@ def prepare(
 ) -> None:
     """Fill the cache with prepared images; list what is broken and exit with 1 if anything is."""
     from mammoseg_lib import preprocessing
-    from mammoseg_lib.sources import open_source
-
-    from mammoseg_lib.sources import SOURCES
+    from mammoseg_lib.sources import SOURCES, open_source
 
     crop = crop or SOURCES[source].crop
     settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
@@ -118,8 +116,8 @@ def export(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
 ) -> None:
     """Write a data set as 16-bit PNG images, PNG masks and samples.csv; exit with 1 if anything is broken."""
-    from mammoseg_lib.sources import open_source
     from mammoseg_lib.export import export as export_source
+    from mammoseg_lib.sources import open_source
 
     filters = {"with_masses": True} if with_masses else {}
     found = open_source(source, root)

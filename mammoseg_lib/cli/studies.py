@@ -67,7 +67,9 @@ def train(
         runs = [outcome.done[number] for number in sorted(outcome.done)]
         failed, unfinished = outcome.failed, outcome.unfinished
     if unfinished:
-        typer.echo(f"the time was up: {len(unfinished)} of {len(configs)} runs are still to be done", err=True)
+        typer.echo(
+            f"the time was up: {len(unfinished)} of {len(configs)} runs are still to be done", err=True
+        )
     if failed:
         lines = [f"{configs[number]}: {reason}" for number, reason in failed.items()]
         fail("\n".join([f"{len(failed)} of {len(configs)} runs failed", *lines]))

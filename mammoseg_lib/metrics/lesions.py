@@ -27,7 +27,8 @@ def detect(
         min_coverage: Share of a lesion's pixels, in 0..1, that must be exceeded for a hit.
 
     Returns:
-        `lesions`, `lesions_hit`, `lesions_missed` and `false_blobs`.
+        `lesions`, `lesions_hit`, `lesions_missed`, `false_blobs`, and `components`: the connected regions of
+        the prediction, false or not.
 
     Raises:
         ValueError: `min_coverage` is not in 0..1.
@@ -46,4 +47,5 @@ def detect(
         "lesions_hit": n_hit,
         "lesions_missed": n_lesions - n_hit,
         "false_blobs": int(np.count_nonzero(touching == 0)),
+        "components": n_blobs,
     }

@@ -47,7 +47,8 @@ def per_image(
 
     Returns:
         The counts `tp, fp, fn, tn`; fractions in 0..1 `dsc, iou, sensitivity, precision, accuracy, da`;
-        `hd, hd95, assd` in pixels and with `_mm` in mm; `lesions, lesions_hit, lesions_missed, false_blobs`;
+        `hd, hd95, assd` in pixels and with `_mm` in mm; `lesions, lesions_hit, lesions_missed, false_blobs,
+        components`;
         and `diagonal, diagonal_mm` of the image, which some policies need.
 
     Raises:

@@ -94,7 +94,9 @@ def add(study: Study, profile: str) -> int:
     origins, numbers, added = [], [], 0
     for config in study.plan(profile):
         if config.data.phantoms:
-            raise ValueError(f"{study.name}, {profile}: what phantoms give is made where it is read, not shipped")
+            raise ValueError(
+                f"{study.name}, {profile}: what phantoms give is made where it is read, not shipped"
+            )
         known = old.runs[_of(old.runs, config) & (old.runs["settings"] == settings_digest(config))]
         run = find(config)
         if run is not None and (known.empty or known["identity"].iloc[0] != run.config["identity"]):
@@ -152,7 +154,9 @@ def check(study: Study, profile: str) -> list[str]:
     shipped, wrong = read(study.name, profile), []
     planned = {_key(config): settings_digest(config) for config in study.plan(profile)}
     keys = list(shipped.runs[KEYS].itertuples(index=False, name=None))
-    for key, settings, reference in zip(keys, shipped.runs["settings"], shipped.runs["reference"], strict=True):
+    for key, settings, reference in zip(
+        keys, shipped.runs["settings"], shipped.runs["reference"], strict=True
+    ):
         name = "{}, fold {}, seed {}".format(*key)
         if planned.get(key) != settings:
             wrong.append(f"{name}: not of the settings that the study asks for today")

@@ -15,6 +15,7 @@ from mammoseg_lib.runs.identity import settings_digest
 from mammoseg_lib.settings import LABELS, RunConfig
 from mammoseg_lib.studies import Study, load_study
 
+
 @dataclass(frozen=True)
 class Results:
     """What some runs gave.
@@ -44,7 +45,9 @@ class Results:
 
     def only(self, **wanted: object) -> Results:
         """The rows with some values of the labels: `only(arm=["bce", "dice"], seed=0)`."""
-        return Results(*(_filtered(table, wanted) for table in (self.runs, self.best, self.last)), self.absent)
+        return Results(
+            *(_filtered(table, wanted) for table in (self.runs, self.best, self.last)), self.absent
+        )
 
 
 def load_results(

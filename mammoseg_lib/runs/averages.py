@@ -21,6 +21,7 @@ from mammoseg_lib.settings import Data, Training
 from mammoseg_lib.storage import atomic_folder, digest, write_json
 from mammoseg_lib.training import Trainer, choose_device
 
+
 def evaluate(
     runs: Sequence[Run],
     data: Data | None = None,

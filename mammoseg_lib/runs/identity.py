@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mammoseg_lib import augmentation, batching
 from mammoseg_lib.losses import LOSSES, build_loss
-from mammoseg_lib.models import MODELS, start_of
+from mammoseg_lib.models import MODELS, PUBLISHED, WeightsError, start_of
 from mammoseg_lib.runs import trained
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.source_code import code_digest
@@ -31,6 +31,8 @@ def settings_digest(config: RunConfig) -> str:
     Equal on every machine, so that shipped results can be told without images.
     """
     model = {key: value for key, value in config.model.items() if key != "weights_file"}
+    if model.get("weights", "none") not in ("none", *PUBLISHED):
+        model["weights"] = "file"  # by its content, see `start_digest`
     training = {key: value for key, value in asdict(config.training).items() if key != "precision"}
     return digest(
         {
@@ -56,11 +58,17 @@ def run_code(config: RunConfig) -> str:
     )
 
 
-def start_digest(config: RunConfig) -> dict | None:
-    """What the network starts from, by content; None for a random start."""
-    if config.model.get("weights", "none") == "none":
-        return None
-    return start_of(config.model["weights"], config.model.get("weights_file"))
+def start_digest(config: RunConfig) -> dict:
+    """What the network starts from, by content; see `models.start_of`."""
+    return start_of(config.model.get("weights", "none"), config.model.get("weights_file"))
+
+
+def same_start(config: RunConfig, start: dict) -> bool:
+    """Whether a run started from what is asked for, as far as that is at hand."""
+    try:
+        return start_digest(config) == start
+    except WeightsError:
+        return True
 
 
 def identity(config: RunConfig, data_key: str, precision: str) -> str:
@@ -85,7 +93,13 @@ def identity(config: RunConfig, data_key: str, precision: str) -> str:
 def folder_name(config: RunConfig, identity: str) -> str:
     """A name that a person can read, and the identity behind it."""
     loss = config.loss["name"] if isinstance(config.loss["name"], str) else "losses"
-    words = (config.data.source, config.model["name"], Path(loss).name, f"fold{config.fold}", f"seed{config.seed}")
+    words = (
+        config.data.source,
+        config.model["name"],
+        Path(loss).name,
+        f"fold{config.fold}",
+        f"seed{config.seed}",
+    )
     name = "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
     return f"{name}-{identity[:LAST_DIGITS]}"
 
@@ -126,4 +140,3 @@ def _model_code(config: str) -> str:
 def _loop_code(protocol: str, altered: bool) -> str:
     loop = [trained.train_and_test, batching.SegmentationDataset, PROTOCOLS[protocol]]
     return code_digest(*loop, *([augmentation] if altered else []))
-

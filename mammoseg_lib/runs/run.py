@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from mammoseg_lib import metrics, paths
 from mammoseg_lib.losses.base import known_spacing
-from mammoseg_lib.runs.identity import run_code, settings_digest
+from mammoseg_lib.runs.identity import run_code, same_start, settings_digest
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.source_code import code_digest
 from mammoseg_lib.storage import atomic_file
@@ -125,7 +125,7 @@ def find(config: RunConfig) -> Run | None:
     if not runs:
         return None
     key = config.data.key()
-    same = [run for run in runs if key in (None, run.config["data_key"])]
+    same = [run for run in runs if key in (None, run.config["data_key"]) and same_start(config, run.start)]
     # The newest, where several differ in what cannot be told here.
     return max(same, key=lambda run: run.folder.stat().st_mtime_ns, default=None)
 

@@ -80,7 +80,9 @@ def train_all(
                     continue
                 getattr(outcome, kind)[number] = answer
                 counted = len(outcome.done) + len(outcome.failed)
-                report(f"[{counted}/{len(configs)}] {configs[number]}: {answer if kind == 'failed' else kind}")
+                report(
+                    f"[{counted}/{len(configs)}] {configs[number]}: {answer if kind == 'failed' else kind}"
+                )
         worker.close()
 
     threads = [threading.Thread(target=work) for _ in range(min(jobs or default_jobs(device), len(configs)))]
@@ -113,7 +115,11 @@ class _Worker:
                 [sys.executable, "-m", "mammoseg_lib.runs.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                },
             )
         try:
             pickle.dump(task, self.process.stdin)

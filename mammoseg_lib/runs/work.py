@@ -68,7 +68,9 @@ def execute(
             for leftover in partial.glob(".*"):  # half-written files of a killed process
                 leftover.unlink()
             started = time.perf_counter()
-            split, model, trained = _train(config, prepared, partial, place, precision, workers, deadline, progress)
+            split, model, trained = _train(
+                config, prepared, partial, place, precision, workers, deadline, progress
+            )
             record = {
                 **asdict(config),
                 "identity": name,
@@ -98,7 +100,7 @@ def _train(
     deadline: float | None,
     progress: bool,
 ) -> tuple[Split, torch.nn.Module, Trained]:
-    split = make_split(prepared, config.data.protocol, config.data.split_seed)
+    split = make_split(prepared.table, config.data.protocol, config.data.split_seed)
     torch.manual_seed(config.seed)
     model, loss = build_model(**config.model), build_loss(**config.loss)
     started = time.perf_counter()
@@ -154,7 +156,9 @@ def _write(
     )
     with atomic_file(folder / "last.csv") as file:
         last[["epoch", "sample_id", "tp", "fp", "fn", "tn"]].to_csv(file, index=False)
-    write_predictions(folder, trained.test.table, trained.test.masks, trained.test.spacing_mm, trained.probability)
+    write_predictions(
+        folder, trained.test.table, trained.test.masks, trained.test.spacing_mm, trained.probability
+    )
     with atomic_file(folder / "learning.npz") as file:
         np.savez_compressed(
             file,

@@ -183,12 +183,13 @@ class Study:
             StudyError: Something is not known; the message names the nearest word.
         """
         block = self.profile(profile)
-        last = validated(Parts, overrides, f"study {self.name}, overrides")
+        try:
+            last = validated(Parts, overrides, f"study {self.name}, overrides")
+        except YamlFileError as error:
+            raise StudyError(str(error)) from error
         folds = block.folds if folds is None else folds
         if wrong := [fold for fold in folds if not 0 <= fold < N_FOLDS]:
-            raise StudyError(
-                f"study {self.name}: no fold {wrong[0]}; folds are numbered 0 to {N_FOLDS - 1}"
-            )
+            raise StudyError(f"study {self.name}: no fold {wrong[0]}; folds are numbered 0 to {N_FOLDS - 1}")
         chosen = self._select(self.arms(profile), arms)
         return [
             self._config(profile, block, last, arm, fold, seed)

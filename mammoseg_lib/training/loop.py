@@ -64,7 +64,8 @@ def fit(
             row = trainer.run_epoch(train, validation)
             _observe(trainer, test, shown)
             late = deadline is not None and time.monotonic() > deadline and not trainer.finished
-            if checkpoint is not None and (late or time.monotonic() - saved >= 10 * cost):
+            rested = time.monotonic() - saved >= 10 * cost
+            if checkpoint is not None and (rested or late or trainer.finished):
                 start = time.monotonic()
                 trainer.save(checkpoint)
                 saved = time.monotonic()
@@ -76,9 +77,7 @@ def fit(
     return pd.DataFrame(trainer.history)
 
 
-def _observe(
-    trainer: Trainer, test: SegmentationDataset | None, shown: SegmentationDataset | None
-) -> None:
+def _observe(trainer: Trainer, test: SegmentationDataset | None, shown: SegmentationDataset | None) -> None:
     """Keep what the epoch that has just ended predicts, where that is asked for."""
     epoch, epochs = trainer.epoch, trainer.settings.epochs
     # Where patience may end the training, any ten epochs may turn out to be the last.
