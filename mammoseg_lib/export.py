@@ -12,10 +12,11 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from mammoseg_lib import paths
-from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample, Source
-from mammoseg_lib.datasets.folder_layout import IMAGES, MASKS, write_png, write_table
+from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample
+from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, write_png, write_table
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
+from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import atomic_folder, digest, write_json
 
 WINDOWS = {"sigmoid": "sigmoid", "percentiles": (0.5, 99.5), "none": None}

@@ -11,10 +11,16 @@ import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 
-from mammoseg_lib.datasets.phantom_cbis import HEADER as CBIS_HEADER
+from mammoseg_lib.phantoms.cbis_ddsm import HEADER as CBIS_HEADER
+from mammoseg_lib.sources import SOURCES
 
 HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
 SQUARE = [(10, 20), (20, 20), (20, 40), (10, 40)]  # (x, y)
+
+
+def write_phantoms(name: str, root: Path, n_images: int, size: int, seed: int = 0) -> Path:
+    """Phantoms in the release layout of a data set."""
+    return SOURCES[name].write_phantoms(root, n_images=n_images, size=size, seed=seed)
 
 
 def write_dicom(path: Path, pixels: np.ndarray, **tags: object) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mammoseg_lib.datasets import Source, inbreast, phantom_cbis, phantoms
+from mammoseg_lib.datasets import inbreast
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window
 from mammoseg_lib.reports.dataset_measures import fine_detail, in_box, mass_masks, measure, separability
 from mammoseg_lib.reports.dataset_summary import (
@@ -22,6 +22,8 @@ from mammoseg_lib.reports.dataset_summary import (
     summarize,
     together,
 )
+from mammoseg_lib.sources import Source
+from tests.release import write_phantoms
 
 ANYWHERE = np.ones((12, 12), dtype=bool)
 
@@ -29,7 +31,7 @@ ANYWHERE = np.ones((12, 12), dtype=bool)
 @pytest.fixture(scope="module")
 def mammograms(tmp_path_factory):
     root = tmp_path_factory.mktemp("inbreast") / inbreast.FOLDER
-    return Source("inbreast", phantoms.write_inbreast(root, n_images=6, size=96, seed=1, jobs=1), real=False)
+    return Source("inbreast", write_phantoms("inbreast", root, n_images=6, size=96, seed=1), real=False)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def of_mammograms(mammograms):
 
 @pytest.fixture(scope="module")
 def of_ultrasound(tmp_path_factory):
-    root = phantoms.write_busi(tmp_path_factory.mktemp("busi") / "busi", n_images=16, size=64, jobs=1)
+    root = write_phantoms("busi", tmp_path_factory.mktemp("busi") / "busi", n_images=16, size=64)
     return summarize(Source("busi", root, real=False), 64)
 
 
@@ -195,7 +197,7 @@ def test_ultrasound_has_no_breast_to_crop_to(of_ultrasound):
 
 
 def test_where_only_tables_are_here_classes_are_counted_and_no_pixels(tmp_path):
-    root = phantom_cbis.write_cbis_ddsm(tmp_path / "films", n_images=8, size=64, jobs=1)
+    root = write_phantoms("cbis_ddsm", tmp_path / "films", n_images=8, size=64)
     whole = summarize(Source("cbis_ddsm", root, real=False), 64)
     for folder in root.glob("Mass-*"):
         shutil.rmtree(folder)

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from mammoseg_lib import export as export_module
 from mammoseg_lib.cli import app
-from mammoseg_lib.datasets import COLUMNS, DataError, Source, busi, folder, inbreast, phantoms
+from mammoseg_lib.datasets import COLUMNS, DataError, busi, folder, inbreast
 from mammoseg_lib.export import export
 from mammoseg_lib.preprocessing import Preprocessing, breast_mask, crop_and_window, prepare_sample
-from tests.release import SQUARE, write_inbreast
+from mammoseg_lib.sources import Source
+from tests.release import SQUARE, write_inbreast, write_phantoms
 
 STEP = 1 / 65535
 
@@ -29,7 +30,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def source(tmp_path):
-    return Source("inbreast", phantoms.write_inbreast(tmp_path / "in", 5, 96, seed=1), real=False)
+    return Source("inbreast", write_phantoms("inbreast", tmp_path / "in", 5, 96, seed=1), real=False)
 
 
 def pairs(source, out):
@@ -96,7 +97,7 @@ def test_a_size_pads_as_003_did(source, tmp_path):
 
 
 def test_an_ultrasound_source_and_an_export_are_exported_too(tmp_path):
-    source = Source("busi", phantoms.write_busi(tmp_path / "bu", 6, 48), real=False)
+    source = Source("busi", write_phantoms("busi", tmp_path / "bu", 6, 48), real=False)
     export(source, tmp_path / "out", window="none", jobs=1)
     for before, after in pairs(source, tmp_path / "out"):
         assert np.abs(after.image - before.image).max() <= 0.51 * STEP

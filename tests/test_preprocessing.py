@@ -6,17 +6,18 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from mammoseg_lib import preprocessing
-from mammoseg_lib.datasets import DataError, Sample, Source, inbreast, open_source
-from mammoseg_lib.datasets.phantom_mammogram import Mammogram, draw_mammogram
+from mammoseg_lib.datasets import DataError, Sample, inbreast
+from mammoseg_lib.phantoms.mammogram import Mammogram, draw_mammogram
 from mammoseg_lib.preprocessing import (
     Preprocessing,
     breast_mask,
+    cache,
     crop_and_window,
     prepare,
     prepare_sample,
     without_frame,
 )
+from mammoseg_lib.sources import Source, open_source
 from tests.release import SQUARE, write_inbreast
 
 
@@ -220,7 +221,7 @@ def test_cache_is_filled_once_and_the_same_whatever_the_number_of_processes(tmp_
     for name in ("images", "masks", "spacing_mm"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     assert isinstance(two.images, np.memmap)
-    monkeypatch.setattr(preprocessing, "_fill", lambda *args: pytest.fail("filled again"))
+    monkeypatch.setattr(cache, "_fill", lambda *args: pytest.fail("filled again"))
     again = prepare(source, Preprocessing(size=32))
     assert again.table.equals(two.table)
     assert again.table["image_path"].map(lambda p: p.startswith(str(source.root))).all()
@@ -255,10 +256,10 @@ def test_an_interrupted_fill_leaves_nothing_that_reads_as_complete(tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(preprocessing, "_prepare_row", interrupted)
+        patch.setattr(cache, "_prepare_row", interrupted)
         prepare(source, Preprocessing(size=32), jobs=1)
-    cache = tmp_path / "home" / "data" / "cache"
-    assert [p for p in cache.iterdir() if p.is_dir() and p.name != "fingerprints"] == []
+    filled = tmp_path / "home" / "data" / "cache"
+    assert [p for p in filled.iterdir() if p.is_dir() and p.name != "fingerprints"] == []
     assert len(prepare(source, Preprocessing(size=32), jobs=1)) == 6
 
 

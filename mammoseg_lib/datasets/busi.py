@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from mammoseg_lib.datasets.base import DataError, Problem, Sample, having_masses, sample_table
-from mammoseg_lib.datasets.picture import read_picture
-from mammoseg_lib.datasets.png import png_size, read_png
+from mammoseg_lib.datasets.files.pictures import read_picture
+from mammoseg_lib.datasets.files.png import png_size, read_png
+from mammoseg_lib.datasets.sample import DataError, Problem, Sample, having_masses, sample_table
 
 FOLDER = "Dataset_BUSI_with_GT"
 CLASSES = ("benign", "malignant", "normal")
@@ -95,6 +95,11 @@ def load(row: pd.Series) -> Sample:
     path = Path(row["image_path"])
     image = read_picture(path)
     return Sample(image, _mask(path, image.shape), None)
+
+
+def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Nothing: the release has no table."""
+    return {}
 
 
 def working_area(path: Path) -> float:

@@ -11,13 +11,13 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy import ndimage, stats
 
-from mammoseg_lib.datasets import Sample, Source, busi, inbreast
+from mammoseg_lib.datasets import Sample, busi, inbreast
 from mammoseg_lib.metrics.lesions import EIGHT_NEIGHBORS
 from mammoseg_lib.preprocessing import Preprocessing, breast_mask, prepare_sample, without_frame
+from mammoseg_lib.sources import Source
 
 GRID = 16  # cells along each side of the breast's box, for where masses lie
 BLUR = 2  # pixels: the sigma that parts fine detail from the rest
-ULTRASOUND = ("busi",)  # a picture has no breast to be cropped to, and no chest wall
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def measure(source: Source, size: int, row: pd.Series) -> Measured:
         size: Longest side in pixels at which separability and fine detail are measured.
         row: Of the source's sample table.
     """
-    sample, ultrasound = source.load(row), source.name in ULTRASOUND
+    sample, ultrasound = source.load(row), source.modality == "ultrasound"
     image = {"acr_density": row["acr_density"], "mass_fraction": 100 * float(sample.mask.mean())}
     if ultrasound:
         breast = np.ones(sample.mask.shape, dtype=bool)

@@ -18,9 +18,10 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from mammoseg_lib.datasets import Source, sample_table
-from mammoseg_lib.datasets.cbis_ddsm_table import read_cases
+from mammoseg_lib.datasets import sample_table
+from mammoseg_lib.datasets.cbis_ddsm.table import read_cases
 from mammoseg_lib.reports.dataset_measures import GRID, Measured, measure
+from mammoseg_lib.sources import Source
 
 KINDS = ("overview", "quantities", "distributions", "classes", "positions", "contrasts")  # of tables
 CLASSES = ("acr_density", "view", "laterality", "birads", "pathology", "n_masses")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mammoseg_lib.datasets import Source, open_source
-from mammoseg_lib.datasets.phantoms import write_inbreast
 from mammoseg_lib.preprocessing import Preprocessing, prepare
+from mammoseg_lib.sources import Source, open_source
 from tests.bench.timing import Row
+from tests.release import write_phantoms
 
 PHANTOM_SIZE = 3072  # about the resolution of the release, so that reading costs what it costs there
 LARGEST = 4084  # the longest side in the release
@@ -25,7 +25,7 @@ WORKER = """
 import re, sys
 from pathlib import Path
 from mammoseg_lib import preprocessing
-from mammoseg_lib.datasets import Source
+from mammoseg_lib.sources import Source
 source = Source("inbreast", Path(sys.argv[1]), real=False)
 for _, row in source.index().iterrows():
     preprocessing.prepare_sample(source.load(row), preprocessing.Preprocessing())
@@ -64,7 +64,7 @@ def _rows(source: Source, what: str, rounds: int) -> list[Row]:
 def _memory() -> Row:
     """Peak memory of a worker at the full size of the release."""
     with tempfile.TemporaryDirectory() as folder:
-        root = write_inbreast(Path(folder) / "INbreast Release 1.0", n_images=2, size=LARGEST)
+        root = write_phantoms("inbreast", Path(folder) / "INbreast Release 1.0", 2, LARGEST)
         command = [sys.executable, "-c", WORKER, str(root)]
         used = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return Row(f"memory of a worker in MB, images of {LARGEST} px", used, 500, True, "peak of the process")
@@ -90,7 +90,7 @@ def rows() -> list[Row]:
     """Full-resolution phantoms, and real INbreast where it is present."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "INbreast Release 1.0"
-        write_inbreast(root, n_images=20, size=PHANTOM_SIZE)
+        write_phantoms("inbreast", root, 20, PHANTOM_SIZE)
         result = _rows(Source("inbreast", root, real=False), f"20 phantoms of {PHANTOM_SIZE} px", 3)
     if os.environ.get("MAMMOSEG_DATA"):
         result += _rows(open_source("inbreast", phantoms=False), "INbreast, 107 images", 5)

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mammoseg_lib.datasets.artifacts import BORDER, remove_artifacts, tissue_mask
-from mammoseg_lib.datasets.phantom_cases import inbreast_cases
-from mammoseg_lib.datasets.phantom_film import Film, develop
-from mammoseg_lib.datasets.phantom_mammogram import draw_mammogram
+from mammoseg_lib.datasets.cbis_ddsm.artifacts import BORDER, remove_artifacts, tissue_mask
+from mammoseg_lib.phantoms.cases import inbreast_cases
+from mammoseg_lib.phantoms.film import Film, develop
+from mammoseg_lib.phantoms.mammogram import draw_mammogram
 
 FILMS = 44
 WHITE = 1.0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import pydicom
 import pytest
 from PIL import Image
 
-from mammoseg_lib.datasets import COLUMNS, DataError, Source, cbis_ddsm, cbis_ddsm_table, open_source
-from mammoseg_lib.datasets.phantom_cbis import HEADER, IMAGES, SEVERAL, write_cbis_ddsm
+from mammoseg_lib.datasets import COLUMNS, DataError, cbis_ddsm
+from mammoseg_lib.datasets.cbis_ddsm import table as cbis_ddsm_table
+from mammoseg_lib.phantoms.cbis_ddsm import HEADER, IMAGES, SEVERAL
 from mammoseg_lib.preprocessing import Preprocessing, prepare
+from mammoseg_lib.sources import Source, open_source
 from tests.release import cbis_row as row
 from tests.release import write_cbis_table as write_table
-from tests.release import write_dicom
+from tests.release import write_dicom, write_phantoms
 
 SHAPE = (60, 40)
 FIRST, SECOND = np.s_[10:20, 5:15], np.s_[15:30, 10:20]  # they overlap by 5 x 5 pixels
@@ -466,22 +467,7 @@ def test_pairs_of_png_files_are_read(tmp_path, place, label):
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
-    return write_cbis_ddsm(tmp_path_factory.mktemp("cbis") / cbis_ddsm.FOLDER, 120, 128, seed=1)
-
-
-def content(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
-
-
-def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(tmp_path):
-    first = content(write_cbis_ddsm(tmp_path / "first", 9, 64, seed=3, jobs=1))
-    assert content(write_cbis_ddsm(tmp_path / "jobs", 9, 64, seed=3, jobs=3)) == first
-    other = content(write_cbis_ddsm(tmp_path / "other", 9, 64, seed=4, jobs=1))
-    assert not set(first.values()) & set(other.values())
+    return write_phantoms("cbis_ddsm", tmp_path_factory.mktemp("cbis") / cbis_ddsm.FOLDER, 120, 128, seed=1)
 
 
 def test_phantoms_have_the_proportions_of_the_release(phantoms):
@@ -550,12 +536,12 @@ def test_phantom_files_are_valid_and_name_no_patient(phantoms):
 
 @pytest.mark.parametrize("n_images", [1, 2, 5])
 def test_small_sets_are_complete(n_images, tmp_path):
-    root = write_cbis_ddsm(tmp_path / "small", n_images, 48)
+    root = write_phantoms("cbis_ddsm", tmp_path / "small", n_images, 48)
     table, problems = cbis_ddsm.scan(root)
     assert (len(table), problems) == (n_images, [])
     assert all(cbis_ddsm.load(found).mask.any() for _, found in table.iterrows())
     with pytest.raises(FileExistsError, match="new folder"):
-        write_cbis_ddsm(root, n_images, 48)
+        write_phantoms("cbis_ddsm", root, n_images, 48)
 
 
 def test_the_source_opens_as_phantoms_and_is_prepared_without_artifacts(monkeypatch):

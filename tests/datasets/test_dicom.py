@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 
 from mammoseg_lib.datasets import DataError
-from mammoseg_lib.datasets.dicom import read_header, read_image
+from mammoseg_lib.datasets.files.dicom import read_header, read_image
 from tests.release import write_any_dicom as write
 from tests.release import write_dicom
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import xlwt
 
-from mammoseg_lib.datasets import DataError, excel, inbreast
+from mammoseg_lib.datasets import DataError, inbreast
+from mammoseg_lib.datasets.files import excel
 
 
 @pytest.fixture

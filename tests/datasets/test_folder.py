@@ -12,21 +12,14 @@ from skimage.draw import polygon2mask
 from typer.testing import CliRunner
 
 from mammoseg_lib.cli import app
-from mammoseg_lib.datasets import (
-    COLUMNS,
-    DataError,
-    Problem,
-    Source,
-    folder,
-    inbreast,
-    open_source,
-    phantom_own,
-    phantoms,
-)
-from mammoseg_lib.datasets.folder_template import write_template
+from mammoseg_lib.datasets import COLUMNS, DataError, Problem, folder, inbreast
+from mammoseg_lib.datasets.folder.template import write_template
+from mammoseg_lib.phantoms import folder as phantoms
+from mammoseg_lib.phantoms.writing import plan_seeds
 from mammoseg_lib.preprocessing import Preprocessing, prepare
+from mammoseg_lib.sources import Source, open_source
 from mammoseg_lib.splits import patients
-from tests.release import write_dicom
+from tests.release import write_dicom, write_phantoms
 
 HEADER = (
     "sample_id,patient_id,image_path,laterality,view,acr_density,birads,pathology,split,mask_path,spacing_mm"
@@ -405,8 +398,8 @@ def test_init_of_a_folder_without_images_is_an_error(tmp_path, name):
 
 
 def test_phantoms_share_the_statistics_but_no_case_with_those_of_inbreast(tmp_path):
-    own = Source("folder", phantom_own.write_folder(tmp_path / "own", 30, 64, seed=3), real=False)
-    other = Source("inbreast", phantoms.write_inbreast(tmp_path / "in", 30, 64, seed=3), real=False)
+    own = Source("folder", write_phantoms("folder", tmp_path / "own", 30, 64, seed=3), real=False)
+    other = Source("inbreast", write_phantoms("inbreast", tmp_path / "in", 30, 64, seed=3), real=False)
     table, problems = own.scan()
     assert problems == []
     reference = other.index()
@@ -432,10 +425,10 @@ def test_phantoms_share_the_statistics_but_no_case_with_those_of_inbreast(tmp_pa
 def test_phantoms_are_those_of_the_same_code(tmp_path, monkeypatch):
     """With the seed of the other set the same mammograms come out, to the rounding of 16 bits."""
     monkeypatch.setattr(
-        phantom_own, "plan_seeds", lambda root, n, size, seed, m: phantoms.plan_seeds(root, n, size, 3, m)
+        phantoms, "plan_seeds", lambda root, n, size, seed, m: plan_seeds(root, n, size, 3, m)
     )
-    own = folder.index(phantom_own.write_folder(tmp_path / "own", 6, 64))
-    reference = inbreast.index(phantoms.write_inbreast(tmp_path / "in", 6, 64, seed=3))
+    own = folder.index(write_phantoms("folder", tmp_path / "own", 6, 64))
+    reference = inbreast.index(write_phantoms("inbreast", tmp_path / "in", 6, 64, seed=3))
     assert len(own) == 7
     for (_, a), (_, b) in zip(own.iterrows(), reference.iterrows(), strict=True):
         ours, theirs = folder.load(a), inbreast.load(b)
@@ -445,23 +438,11 @@ def test_phantoms_are_those_of_the_same_code(tmp_path, monkeypatch):
         assert (a["acr_density"], a["birads"], a["view"]) == (b["acr_density"], b["birads"], b["view"])
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(tmp_path):
-    def content(root):
-        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-    first = content(phantom_own.write_folder(tmp_path / "a", 8, 64, seed=1, jobs=1))
-    assert content(phantom_own.write_folder(tmp_path / "b", 8, 64, seed=1, jobs=3)) == first
-    other = content(phantom_own.write_folder(tmp_path / "c", 8, 64, seed=2))
-    assert not {v for k, v in first.items() if "images" in k} & set(other.values())
-    with pytest.raises(FileExistsError):
-        phantom_own.write_folder(tmp_path / "a", 8, 64)
-
-
 def test_a_mass_covers_what_its_outline_encloses(tmp_path, monkeypatch):
     drawn = []
-    draw = phantom_own.draw_mammogram
-    monkeypatch.setattr(phantom_own, "draw_mammogram", lambda *a: drawn.append(draw(*a)) or drawn[-1])
-    table = folder.index(phantom_own.write_folder(tmp_path / "own", 3, 96, jobs=1))
+    draw = phantoms.draw_mammogram
+    monkeypatch.setattr(phantoms, "draw_mammogram", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    table = folder.index(write_phantoms("folder", tmp_path / "own", 3, 96))
     areas = sorted(
         sum(polygon2mask(d.pixels.shape, o[:, ::-1]) for o in d.outlines).astype(bool).sum()
         for d in drawn

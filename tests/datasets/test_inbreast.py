@@ -7,7 +7,7 @@ import xlwt
 from scipy import ndimage
 
 from mammoseg_lib.datasets import COLUMNS, DataError, inbreast
-from mammoseg_lib.datasets.inbreast_table import read_table
+from mammoseg_lib.datasets.inbreast.table import read_table
 from tests.release import HEADER, SQUARE, write_dicom, write_inbreast, write_outlines
 
 SHIFTED = [(x + 5, y + 10) for x, y in SQUARE]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammoseg_lib.datasets.windowing import WINDOWS, linear, linear_exact, look_up, sigmoid
+from mammoseg_lib.datasets.files.windowing import WINDOWS, linear, linear_exact, look_up, sigmoid
 
 X = np.arange(-40, 41)
 GOOD = {"center": st.floats(-30, 30), "width": st.floats(1, 60)}

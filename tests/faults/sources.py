@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mammoseg_lib.datasets import DataError, Problem, Source
-from mammoseg_lib.datasets.folder_layout import write_table
+from mammoseg_lib.datasets import DataError, Problem
+from mammoseg_lib.datasets.folder.layout import write_table
+from mammoseg_lib.sources import Source
 from tests.release import HEADER, cbis_row, write_cbis_table, write_dicom, write_outlines
 
 SHAPE = (32, 24)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mammoseg_lib import paths
-from mammoseg_lib.datasets import Source, phantoms
 from mammoseg_lib.preprocessing import ARRAYS, Preprocessing, prepare
+from mammoseg_lib.sources import Source
 from tests.faults.processes import kill, session, start, wait_for
 
 N_IMAGES = 12
@@ -20,14 +20,16 @@ PREPARE = """
 import sys
 from pathlib import Path
 from mammoseg_lib import preprocessing
-from mammoseg_lib.datasets import Source
+from mammoseg_lib.preprocessing import cache
+from mammoseg_lib.sources import Source
+from tests.release import write_phantoms
 root, jobs = Path(sys.argv[1]), int(sys.argv[2])
-fill = preprocessing._fill
+fill = cache._fill
 def told(*args):
     print("filling", flush=True)
     fill(*args)
     print("filled", flush=True)
-preprocessing._fill = told
+cache._fill = told
 source, settings = Source("busi", root, real=True), preprocessing.Preprocessing(size=16)
 prepared = preprocessing.prepare(source, settings, jobs=jobs)
 print(prepared.key, len(prepared), prepared.images.sum(), prepared.masks.sum())
@@ -36,7 +38,7 @@ print(prepared.key, len(prepared), prepared.images.sum(), prepared.masks.sum())
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    return phantoms.write_busi(tmp_path_factory.mktemp("busi") / "release", n_images=N_IMAGES, size=64)
+    return write_phantoms("busi", tmp_path_factory.mktemp("busi") / "release", n_images=N_IMAGES, size=64)
 
 
 @pytest.fixture(autouse=True)

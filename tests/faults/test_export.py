@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mammoseg_lib.datasets import Source, folder
+from mammoseg_lib.datasets import folder
 from mammoseg_lib.export import export
+from mammoseg_lib.sources import Source
 from tests.faults.processes import kill, start
 from tests.faults.sources import write_busi
 
@@ -16,7 +17,7 @@ EXPORT = """
 import sys, time
 from pathlib import Path
 from mammoseg_lib import export
-from mammoseg_lib.datasets import Source
+from mammoseg_lib.sources import Source
 root, out, jobs, where = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 def stopped(*args):
     print("stopped", flush=True)

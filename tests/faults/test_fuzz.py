@@ -20,8 +20,8 @@ import xlwt
 from pydicom import uid
 
 from mammoseg_lib.datasets import DataError
-from mammoseg_lib.datasets.dicom import read_image
-from mammoseg_lib.datasets.excel import read_sheet
+from mammoseg_lib.datasets.files.dicom import read_image
+from mammoseg_lib.datasets.files.excel import read_sheet
 from tests.faults.fuzz import mutate
 from tests.faults.sources import SHAPE, SMALL_SOURCES, read
 from tests.release import HEADER, write_any_dicom

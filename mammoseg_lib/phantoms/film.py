@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt16
 
-from mammoseg_lib.datasets.phantom_mammogram import DrawnMammogram, Mammogram
-from mammoseg_lib.datasets.phantom_textures import polygon_mask, power_law_noise
+from mammoseg_lib.phantoms.mammogram import DrawnMammogram, Mammogram
+from mammoseg_lib.phantoms.textures import polygon_mask, power_law_noise
 
 MIN_ASPECT = 0.52  # width / height; film was cut narrow where the breast left room
 WHITE = (0.95, 1.0)

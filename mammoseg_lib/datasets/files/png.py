@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Num
 
-from mammoseg_lib.datasets.base import DataError, check_size, read_bytes
+from mammoseg_lib.datasets.sample import DataError, check_size, read_bytes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIB")  # width, height, bits a sample

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mammoseg_lib.datasets.phantom_textures import power_law_noise, sigmoid, strands
+from mammoseg_lib.phantoms.textures import power_law_noise, sigmoid, strands
 
 # Part of the breast's area that is fibroglandular, by ACR class (the classes are quarters of 0..1).
 GLANDULAR_FRACTION = {1: 0.10, 2: 0.33, 3: 0.60, 4: 0.80}

@@ -14,28 +14,31 @@ import pytest
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from mammoseg_lib.datasets import busi, inbreast, phantoms
-from mammoseg_lib.datasets.phantom_mammogram import Lesion, Mammogram, draw_mammogram
-from mammoseg_lib.datasets.phantom_textures import (
+from mammoseg_lib.datasets import busi, inbreast
+from mammoseg_lib.phantoms import inbreast as phantoms_like_inbreast
+from mammoseg_lib.phantoms import writing
+from mammoseg_lib.phantoms.mammogram import Lesion, Mammogram, draw_mammogram
+from mammoseg_lib.phantoms.textures import (
     lesion_outline,
     polygon_area,
     polygon_mask,
     power_law_noise,
 )
 from mammoseg_lib.preprocessing import breast_mask
+from mammoseg_lib.sources import SOURCES
+from tests.release import write_phantoms
 
-WRITERS = {"inbreast": phantoms.write_inbreast, "busi": phantoms.write_busi}
 IMAGES = 107  # with a mass, as in INbreast
 
 
 @pytest.fixture(scope="module")
 def mammograms(tmp_path_factory) -> Path:
-    return phantoms.write_inbreast(tmp_path_factory.mktemp("in") / inbreast.FOLDER, IMAGES, 256, seed=1)
+    return write_phantoms("inbreast", tmp_path_factory.mktemp("in") / inbreast.FOLDER, IMAGES, 256, seed=1)
 
 
 @pytest.fixture(scope="module")
 def ultrasound(tmp_path_factory) -> Path:
-    return phantoms.write_busi(tmp_path_factory.mktemp("bu") / busi.FOLDER, 150, 128, seed=1)
+    return write_phantoms("busi", tmp_path_factory.mktemp("bu") / busi.FOLDER, 150, 128, seed=1)
 
 
 def content(root: Path) -> dict[str, str]:
@@ -46,14 +49,15 @@ def content(root: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_the_same_seed_gives_the_same_bytes_whatever_the_jobs(name, tmp_path):
-    write = WRITERS[name]
-    first = content(write(tmp_path / "first", 12, 64, seed=3, jobs=1))
-    assert content(write(tmp_path / "again", 12, 64, seed=3, jobs=1)) == first
-    assert content(write(tmp_path / "jobs", 12, 64, seed=3, jobs=3)) == first
-    other = content(write(tmp_path / "other", 12, 64, seed=4, jobs=1))
-    images = [path for path in first if path.endswith((".dcm", ".png")) and "_mask" not in path]
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "THREADS", 1)
+    first = content(write_phantoms(name, tmp_path / "first", 12, 64, seed=3))
+    assert content(write_phantoms(name, tmp_path / "again", 12, 64, seed=3)) == first
+    monkeypatch.setattr(writing, "THREADS", 3)
+    assert content(write_phantoms(name, tmp_path / "threads", 12, 64, seed=3)) == first
+    other = content(write_phantoms(name, tmp_path / "other", 12, 64, seed=4))
+    images = [path for path in first if path.endswith((".dcm", ".png")) and "mask" not in path]
     assert images
     assert not {first[path] for path in images} & set(other.values())
 
@@ -67,30 +71,30 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
             raise OSError("disk full")
         return draw_mammogram(*args)
 
-    monkeypatch.setattr(phantoms, "draw_mammogram", fails)
+    monkeypatch.setattr(phantoms_like_inbreast, "draw_mammogram", fails)
     with pytest.raises(OSError, match="disk full"):
-        phantoms.write_inbreast(tmp_path / "release", 10, 64)
+        write_phantoms("inbreast", tmp_path / "release", 10, 64)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("write", WRITERS.values())
-def test_refuses_to_overwrite_and_to_write_nothing(write, tmp_path):
+@pytest.mark.parametrize("name", SOURCES)
+def test_refuses_to_overwrite_and_to_write_nothing(name, tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="new folder"):
-        write(tmp_path / "there", 4, 64)
+        write_phantoms(name, tmp_path / "there", 4, 64)
     with pytest.raises(ValueError, match="at least 1 image"):
-        write(tmp_path / "new", 0, 64)
+        write_phantoms(name, tmp_path / "new", 0, 64)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 @pytest.mark.parametrize("n_images", [1, 2, 3, 7])
 def test_small_sets_are_complete(n_images, tmp_path):
-    table, problems = inbreast.scan(phantoms.write_inbreast(tmp_path / "in", n_images, 48))
+    table, problems = inbreast.scan(write_phantoms("inbreast", tmp_path / "in", n_images, 48))
     assert problems == []
     assert (table["n_masses"] > 0).sum() == n_images
     # However small the picture, no mass slips between its pixels.
     assert (table["mass_fraction"] > 0).sum() == n_images
-    table, problems = busi.scan(phantoms.write_busi(tmp_path / "bu", n_images, 48))
+    table, problems = busi.scan(write_phantoms("busi", tmp_path / "bu", n_images, 48))
     assert problems == []
     assert len(table) == n_images
 
@@ -159,7 +163,7 @@ def test_both_views_of_a_breast_show_a_mass_of_much_the_same_size(mammograms):
 def test_a_breast_has_its_real_size_at_every_image_size(tmp_path):
     areas = []
     for size in (96, 384):
-        table = inbreast.index(phantoms.write_inbreast(tmp_path / str(size), 3, size))
+        table = inbreast.index(write_phantoms("inbreast", tmp_path / str(size), 3, size))
         samples = [inbreast.load(row) for _, row in table.iterrows()]
         areas.append([(s.image > 0).sum() * s.spacing_mm**2 / 100 for s in samples])
     assert np.allclose(areas[0], areas[1], rtol=0.1)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mammoseg_lib.datasets.base import DataError, Problem, read_bytes
-from mammoseg_lib.datasets.excel import read_sheet
+from mammoseg_lib.datasets.files.excel import read_sheet
+from mammoseg_lib.datasets.sample import DataError, Problem, read_bytes
 
 CSV, XLS = "INbreast.csv", "INbreast.xls"
 ID, MARK = "File Name", "Mass"

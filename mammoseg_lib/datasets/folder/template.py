@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammoseg_lib.datasets.base import COLUMNS, DataError, Problem, printable
-from mammoseg_lib.datasets.dicom import read_header
-from mammoseg_lib.datasets.folder_layout import EXTRA, MASKS, SEPARATOR, TABLE, is_picture, write_table
+from mammoseg_lib.datasets.files.dicom import read_header
+from mammoseg_lib.datasets.folder.layout import EXTRA, MASKS, SEPARATOR, TABLE, is_picture, write_table
+from mammoseg_lib.datasets.sample import COLUMNS, DataError, Problem, printable
 
 MEASURED = ("n_masses", "mass_fraction")  # from the masks, when the table is read
 BY_HAND = [name for name in [*COLUMNS, *EXTRA] if name not in MEASURED]

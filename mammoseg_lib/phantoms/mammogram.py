@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt16
 
-from mammoseg_lib.datasets.phantom_breast import draw_breast, draw_muscle, draw_tissue
-from mammoseg_lib.datasets.phantom_textures import (
+from mammoseg_lib.phantoms.breast import draw_breast, draw_muscle, draw_tissue
+from mammoseg_lib.phantoms.textures import (
     LesionKind,
     lesion_outline,
     polygon_mask,

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from mammoseg_lib.datasets import DataError
-from mammoseg_lib.datasets.picture import picture_size, read_picture
-from mammoseg_lib.datasets.png import read_png
+from mammoseg_lib.datasets.files.pictures import picture_size, read_picture
+from mammoseg_lib.datasets.files.png import read_png
 from tests.faults.fault import png_claiming
 
 GRAY = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)

@@ -13,8 +13,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from mammoseg_lib.datasets.base import DataError, check_file, check_size
-from mammoseg_lib.datasets.windowing import WINDOWS, look_up
+from mammoseg_lib.datasets.files.windowing import WINDOWS, look_up
+from mammoseg_lib.datasets.sample import DataError, check_file, check_size
 
 # CC and MLO in the code lists of ViewCodeSequence: SNOMED RT, SNOMED CT.
 VIEW_CODES = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}

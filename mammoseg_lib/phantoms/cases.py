@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from mammoseg_lib.datasets.phantom_mammogram import Lesion, Mammogram
-from mammoseg_lib.datasets.phantom_ultrasound import Tumor, Ultrasound
+from mammoseg_lib.phantoms.mammogram import Lesion, Mammogram
+from mammoseg_lib.phantoms.ultrasound import Tumor, Ultrasound
 
 # INbreast, images with masses: 107 of 50 patients with 116 outlines; images by ACR class.
 IMAGES, PATIENTS, OUTLINES = 107, 50, 116

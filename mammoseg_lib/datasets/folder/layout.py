@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from mammoseg_lib.datasets.base import COLUMNS
+from mammoseg_lib.datasets.sample import COLUMNS
 from mammoseg_lib.storage import atomic_file
 
 TABLE = "samples.csv"

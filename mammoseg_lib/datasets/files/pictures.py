@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from mammoseg_lib.datasets.base import DataError, check_size, read_bytes
-from mammoseg_lib.datasets.png import png_size, read_png
+from mammoseg_lib.datasets.files.png import png_size, read_png
+from mammoseg_lib.datasets.sample import DataError, check_size, read_bytes
 
 FORMATS = {".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG"}  # read by Pillow; all others are read as PNG
 GRAY = {"1", "L", "LA", "P", "RGB", "RGBA"}  # modes of Pillow that are converted to 8 bits

@@ -27,11 +27,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from mammoseg_lib.datasets.artifacts import remove_artifacts
-from mammoseg_lib.datasets.base import DataError, Problem, Sample, having_masses, sample_table
-from mammoseg_lib.datasets.cbis_ddsm_table import CASE, FOLDERS, TABLES, Case, read_cases, table_paths
-from mammoseg_lib.datasets.dicom import read_header, read_image
-from mammoseg_lib.datasets.picture import picture_size, read_picture
+from mammoseg_lib.datasets.cbis_ddsm.artifacts import remove_artifacts
+from mammoseg_lib.datasets.cbis_ddsm.table import CASE, FOLDERS, TABLES, Case, read_cases, table_paths
+from mammoseg_lib.datasets.files.dicom import read_header, read_image
+from mammoseg_lib.datasets.files.pictures import picture_size, read_picture
+from mammoseg_lib.datasets.sample import DataError, Problem, Sample, having_masses, sample_table
 
 FOLDER = "CBIS-DDSM"
 # The whole release by its tables, and a digest of which image shows how many masses.
@@ -114,6 +114,11 @@ def load(row: pd.Series) -> Sample:
     """
     sample = read(row)
     return replace(sample, image=remove_artifacts(sample.image))
+
+
+def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Nothing: images are only those that the tables list."""
+    return {}
 
 
 def read(row: pd.Series) -> Sample:

@@ -12,56 +12,33 @@ from pathlib import Path
 import numpy as np
 from skimage.draw import polygon2mask
 
-from mammoseg_lib.datasets.folder_layout import IMAGES, MASKS, SEPARATOR, write_png, write_table
-from mammoseg_lib.datasets.phantom_cases import InbreastCase, inbreast_cases
-from mammoseg_lib.datasets.phantom_mammogram import draw_mammogram
-from mammoseg_lib.datasets.phantoms import MARK, WITHOUT_MASS, plan_seeds, run_jobs
+from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, SEPARATOR, write_png, write_table
+from mammoseg_lib.phantoms.cases import InbreastCase, inbreast_cases
+from mammoseg_lib.phantoms.mammogram import draw_mammogram
+from mammoseg_lib.phantoms.writing import MARK, WITHOUT_MASS, draw_all, plan_seeds
 from mammoseg_lib.storage import atomic_folder
 
 DETECTOR_MAX = 2**14 - 1  # of the INbreast phantoms: one gray value means the same in both sets
 
 
-def write_folder(
-    root: Path | str,
-    n_images: int = 107,
-    size: int = 768,
-    seed: int = 0,
-    *,
-    jobs: int = 2,
-    progress: bool = False,
-) -> Path:
-    """Write phantom mammograms as a folder of one's own, planned and drawn as `phantoms.write_inbreast` does.
+def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+    """A `Writer` of mammograms, as many with masses and without, and drawn as, those of `phantoms.inbreast`.
 
     The random numbers are others: whatever the seeds, the set shares no case with phantoms of INbreast.
-
-    Args:
-        root: The folder to write; it appears when it is complete and must not exist before.
-        n_images: Images with a mass; a fifth as many without one are added.
-        size: Longest side of an image in pixels.
-        seed: The same seed gives the same files.
-        jobs: Threads that draw; the files do not depend on it.
-        progress: Show a progress bar.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FileExistsError: If the folder exists.
-        ValueError: If there is nothing to write.
     """
     n_without = round(WITHOUT_MASS * n_images)
     # A number of 64 bits that nobody gives as a seed.
     own = int.from_bytes(hashlib.sha256(f"{MARK} folder {seed}".encode()).digest()[:8], "big")
     plan, *children = plan_seeds(root, n_images, size, own, n_images + n_without)
     cases = inbreast_cases(n_images, n_without, np.random.default_rng(plan))
-    with atomic_folder(Path(root)) as folder:
+    with atomic_folder(root) as folder:
         for name in (IMAGES, MASKS):
             (folder / name).mkdir()
         rows: dict[str, dict] = {}
         work = partial(_write_mammogram, folder, size, seed, rows)
-        run_jobs(work, zip(cases, children, strict=True), len(cases), jobs, "own phantoms", progress)
+        draw_all(work, zip(cases, children, strict=True), len(cases), "own", progress)
         write_table(folder, [rows[name] for name in sorted(rows)])
-    return Path(root)
+    return root
 
 
 def _write_mammogram(

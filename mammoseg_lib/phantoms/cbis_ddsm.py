@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from pydicom.uid import PYDICOM_ROOT_UID, generate_uid
 
-from mammoseg_lib.datasets.phantom_cases import (
+from mammoseg_lib.phantoms.cases import (
     breast_extent,
     in_view,
     plan_densities,
@@ -26,9 +26,9 @@ from mammoseg_lib.datasets.phantom_cases import (
     stratified_normal,
     with_second,
 )
-from mammoseg_lib.datasets.phantom_film import Film, develop
-from mammoseg_lib.datasets.phantom_mammogram import Mammogram, draw_mammogram
-from mammoseg_lib.datasets.phantoms import MARK, gray_dicom, plan_seeds, run_jobs
+from mammoseg_lib.phantoms.film import Film, develop
+from mammoseg_lib.phantoms.mammogram import Mammogram, draw_mammogram
+from mammoseg_lib.phantoms.writing import MARK, draw_all, gray_dicom, plan_seeds
 from mammoseg_lib.storage import atomic_folder
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -86,35 +86,11 @@ class FilmCase:
     resized: bool
 
 
-def write_cbis_ddsm(
-    root: Path | str,
-    n_images: int = 120,
-    size: int = 256,
-    seed: int = 0,
-    *,
-    jobs: int = 2,
-    progress: bool = False,
-) -> Path:
-    """Write phantom films as a CBIS-DDSM folder: two tables, and DICOM files below the cases' folders.
-
-    Args:
-        root: The folder to write; it appears when it is complete and must not exist before.
-        n_images: Images, each with at least one mass.
-        size: Longest side of an image in pixels.
-        seed: The same seed gives the same files.
-        jobs: Threads that draw; the files do not depend on it.
-        progress: Show a progress bar.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FileExistsError: If the folder exists.
-        ValueError: If there is nothing to write.
-    """
+def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+    """A `Writer` of `n_images` films with masses: two tables, DICOM files below the cases' folders."""
     plan, *children = plan_seeds(root, n_images, size, seed, n_images)
     cases = film_cases(n_images, np.random.default_rng(plan))
-    with atomic_folder(Path(root)) as folder:
+    with atomic_folder(root) as folder:
         for part in ("train", "test"):
             table = io.StringIO()
             writer = csv.writer(table, lineterminator="\n")
@@ -125,8 +101,8 @@ def write_cbis_ddsm(
             path = folder / f"mass_case_description_{part}_set.csv"
             path.write_text(table.getvalue(), encoding="utf-8", newline="\n")
         work = partial(_write_case, folder, size, seed)
-        run_jobs(work, zip(cases, children, strict=True), len(cases), jobs, "CBIS-DDSM phantoms", progress)
-    return Path(root)
+        draw_all(work, zip(cases, children, strict=True), len(cases), "CBIS-DDSM", progress)
+    return root
 
 
 def film_cases(n_images: int, rng: np.random.Generator) -> list[FilmCase]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mammoseg_lib.datasets.base import DataError, Problem, check_file
+from mammoseg_lib.datasets.sample import DataError, Problem, check_file
 
 TABLES = {part: f"mass_case_description_{part}_set.csv" for part in ("train", "test")}
 FOLDERS = {"train": "Training", "test": "Test"}  # the official part as the names of folders have it

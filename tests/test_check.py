@@ -6,9 +6,9 @@ from multiprocessing import get_all_start_methods
 
 import pytest
 
-from mammoseg_lib.datasets import SOURCES, Source, open_source
-from mammoseg_lib.datasets.check import check_source
+from mammoseg_lib.check import check_source
 from mammoseg_lib.parallel import parallel_map
+from mammoseg_lib.sources import SOURCES, Source, open_source
 from tests.faults.sources import write_busi, write_inbreast
 
 KEYS = [
@@ -74,10 +74,10 @@ def test_whole_needs_every_count_and_the_digest(busi, monkeypatch):
     assert report.is_whole() is False
     assert report.whole()["images"] == (4, 780)
     here = {"images": 4, "images_with_mass": 3, "benign": 2, "malignant": 1, "normal": 1}
-    monkeypatch.setattr(SOURCES["busi"], "WHOLE", here)
+    monkeypatch.setattr(SOURCES["busi"].reader, "WHOLE", here)
     assert report.is_whole() is False
     assert "NOT as in the release" in report.text()
-    monkeypatch.setattr(SOURCES["busi"], "MASSES_DIGEST", report.masses_digest())
+    monkeypatch.setattr(SOURCES["busi"].reader, "MASSES_DIGEST", report.masses_digest())
     assert report.is_whole() is True
     assert "whole release: yes; images 4 of 4" in report.text()
 
@@ -134,7 +134,7 @@ def test_the_module_with_the_work_is_imported_before_processes_are_forked(monkey
     )
     with parallel_map(2, preload=check_source.__module__) as run_map:
         assert list(run_map(abs, [-1, 2])) == [1, 2]
-    assert preloaded == ["mammoseg_lib.datasets.check"]
+    assert preloaded == ["mammoseg_lib.check"]
 
 
 def test_real_inbreast(real_inbreast):
@@ -142,7 +142,7 @@ def test_real_inbreast(real_inbreast):
     assert report.broken == report.duplicates == ()
     here = {what: here for what, (here, _) in report.whole().items()}
     assert (here["images_with_mass"], here["masses"], here["patients_with_mass"]) == (107, 116, 50)
-    assert report.masses_digest() == SOURCES["inbreast"].MASSES_DIGEST
+    assert report.masses_digest() == SOURCES["inbreast"].reader.MASSES_DIGEST
     assert report.disagreements["outlined as a mass, not marked in the table"] == ["24065584"]
 
 
@@ -150,4 +150,4 @@ def test_real_busi(real_busi):
     report = check_source(Source("busi", real_busi, real=True))
     assert report.broken == ()
     assert report.duplicates == (("benign (433)", "malignant (145)"),)
-    assert report.masses_digest() == SOURCES["busi"].MASSES_DIGEST
+    assert report.masses_digest() == SOURCES["busi"].reader.MASSES_DIGEST

@@ -13,8 +13,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from mammoseg_lib import paths
-from mammoseg_lib.datasets import DataError, Problem, Source
-from mammoseg_lib.datasets.base import printable
+from mammoseg_lib.datasets import DataError, Problem
+from mammoseg_lib.datasets.sample import printable
+from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import digest
 
 TALLIED = ("pathology", "acr_density", "birads", "view", "laterality", "split")
@@ -85,7 +86,7 @@ class Report:
 
     def whole(self) -> dict[str, tuple[int, int]]:
         """What is here and what the whole release has, by count; empty where there is no release."""
-        release = getattr(self.source.reader, "WHOLE", {}) if self.source.real else {}
+        release = self.source.reader.WHOLE if self.source.real else {}
         here = self.counts() | self.tallies().get("pathology", {})
         return {what: (here.get(what) or 0, n) for what, n in release.items()}
 
@@ -185,7 +186,7 @@ def check_source(
         if not failed:
             groups.setdefault(item, []).append(name)
     table = table[[not failed for failed in broken]].reset_index(drop=True)
-    disagreements = getattr(source.reader, "disagreements", lambda root, table: {})(source.root, table)
+    disagreements = source.reader.disagreements(source.root, table)
     duplicates = tuple(tuple(group) for group in groups.values() if len(group) > 1)
     return Report(source, table, tuple(problems), duplicates, disagreements)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mammoseg_lib.datasets.base import DataError, check_file
+from mammoseg_lib.datasets.sample import DataError, check_file
 
 SECONDS = 20  # a whole table takes .1 s
 MEMORY = 2**30  # bytes of addresses

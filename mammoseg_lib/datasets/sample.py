@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -76,6 +78,60 @@ class Sample:
     image: Float[np.ndarray, "h w"]
     mask: Bool[np.ndarray, "h w"]
     spacing_mm: float | None = None
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What a module that reads a data set offers. One line in `sources.SOURCES` makes it known everywhere.
+
+    Attributes:
+        FOLDER: Name of the release's folder, looked for in `MAMMOSEG_DATA`.
+        WHOLE: What the whole release holds, by the names of `check.Report.counts` and classes of pathology;
+            empty where there is no release.
+        MASSES_DIGEST: `check.Report.masses_digest` of the whole release; empty as above.
+    """
+
+    FOLDER: str
+    WHOLE: Mapping[str, int]
+    MASSES_DIGEST: str
+
+    @staticmethod
+    def files(root: Path) -> list[Path]:
+        """Every file that the samples are made from, for the fingerprint of the data."""
+
+    @staticmethod
+    def scan(
+        root: Path, run_map: Callable[[Callable, Iterable], Iterable] = map
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """The table of all images that can be used, and every file that cannot, with the reason.
+
+        Args:
+            root: The release folder.
+            run_map: What examines the images: `map`, or one that shares the work among processes.
+
+        Raises:
+            DataError: If this is no such release, or what is needed to read any of it cannot be read.
+        """
+
+    @staticmethod
+    def index(root: Path, **filters: object) -> pd.DataFrame:
+        """What `select` leaves of the table of a release."""
+
+    @staticmethod
+    def select(table: pd.DataFrame, **filters: object) -> pd.DataFrame:
+        """The rows to use; every reader knows `with_masses` (True, False, or None for all)."""
+
+    @staticmethod
+    def load(row: pd.Series) -> Sample:
+        """The image and the mask of one row of the table.
+
+        Raises:
+            DataError: If a file of it cannot be read or does not fit.
+        """
+
+    @staticmethod
+    def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
+        """Sample ids of which the release's table says something else than its images, by what it says."""
 
 
 def check_file(path: Path) -> None:

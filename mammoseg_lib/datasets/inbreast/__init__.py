@@ -19,7 +19,10 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from skimage.draw import polygon, polygon2mask
 
-from mammoseg_lib.datasets.base import (
+from mammoseg_lib.datasets.files.dicom import read_header, read_image
+from mammoseg_lib.datasets.inbreast.table import disagreements as table_disagreements
+from mammoseg_lib.datasets.inbreast.table import read_table, table_path
+from mammoseg_lib.datasets.sample import (
     DataError,
     Problem,
     Sample,
@@ -29,9 +32,6 @@ from mammoseg_lib.datasets.base import (
     sample_table,
     union,
 )
-from mammoseg_lib.datasets.dicom import read_header, read_image
-from mammoseg_lib.datasets.inbreast_table import disagreements as table_disagreements
-from mammoseg_lib.datasets.inbreast_table import read_table, table_path
 
 FOLDER = "INbreast Release 1.0"
 FILE_NAME = re.compile(

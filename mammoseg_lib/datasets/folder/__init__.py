@@ -19,7 +19,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from mammoseg_lib.datasets.base import (
+from mammoseg_lib.datasets.files.dicom import read_header, read_image
+from mammoseg_lib.datasets.files.pictures import picture_size, read_picture
+from mammoseg_lib.datasets.folder.layout import EXTRA, SEPARATOR, TABLE, is_picture
+from mammoseg_lib.datasets.sample import (
     COLUMNS,
     DataError,
     Problem,
@@ -29,11 +32,10 @@ from mammoseg_lib.datasets.base import (
     sample_table,
     union,
 )
-from mammoseg_lib.datasets.dicom import read_header, read_image
-from mammoseg_lib.datasets.folder_layout import EXTRA, SEPARATOR, TABLE, is_picture
-from mammoseg_lib.datasets.picture import picture_size, read_picture
 
 FOLDER = "own-images"
+WHOLE: dict[str, int] = {}
+MASSES_DIGEST = ""
 REQUIRED = ("sample_id", "image_path", "mask_path")
 # What a field holds, unless it is empty, as a pattern and in words.
 FIELDS = {
@@ -131,6 +133,11 @@ def load(row: pd.Series) -> Sample:
     masks = [_mask(path.parent / name, image.shape) for name in names]
     spacing = spacing if pd.isna(row["spacing_mm"]) else float(row["spacing_mm"])
     return Sample(image, union(masks, image.shape), spacing)
+
+
+def disagreements(root: Path, table: pd.DataFrame) -> dict[str, list[str]]:
+    """Nothing: what a line says and the masks do not is a problem of the line."""
+    return {}
 
 
 def _rows(root: Path) -> list[Row]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from mammoseg_lib.datasets.phantom_textures import (
+from mammoseg_lib.phantoms.textures import (
     LesionKind,
     lesion_outline,
     polygon_mask,

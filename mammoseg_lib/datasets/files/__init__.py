@@ -1,0 +1,1 @@
+"""Reading a single file that may be damaged: DICOM and its windows, pictures, Excel."""
