@@ -90,7 +90,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder with DICOM, PNG or TIFF images and their masks.")],
 ) -> None:
     """Write samples.csv for images of one's own, as far as names and headers tell; never overwrite."""
-    from mammoseg_lib.datasets.folder_template import write_template
+    from mammoseg_lib.datasets.folder.template import write_template
 
     template = write_template(folder)
     typer.echo(template.text())

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from mammoseg_lib import paths
-from mammoseg_lib.preprocessing import ARRAYS, Preprocessing, prepare
+from mammoseg_lib.preprocessing import Preprocessing, prepare
+from mammoseg_lib.preprocessing.cache import ARRAYS
 from mammoseg_lib.sources import Source
 from tests.faults.processes import kill, session, start, wait_for
+from tests.release import write_phantoms
 
 N_IMAGES = 12
 PREPARE = """
@@ -22,7 +24,6 @@ from pathlib import Path
 from mammoseg_lib import preprocessing
 from mammoseg_lib.preprocessing import cache
 from mammoseg_lib.sources import Source
-from tests.release import write_phantoms
 root, jobs = Path(sys.argv[1]), int(sys.argv[2])
 fill = cache._fill
 def told(*args):
