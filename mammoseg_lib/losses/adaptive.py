@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import Batch, check_choice, full_precision
+from mammoseg_lib.checks import check_choice
+from mammoseg_lib.losses.base import Batch, full_precision
 from mammoseg_lib.losses.composite import Composite
 from mammoseg_lib.losses.hybrids import dice_bce
 from mammoseg_lib.losses.overlap import Dice
@@ -242,6 +243,7 @@ def _after_load(loss: ASPReconstruction, keys: object) -> None:
 
 
 def _weights(option: str, values: Sequence[float | int], n: int) -> Float[Tensor, " n"]:
-    if len(values) != n or not all(isinstance(v, int | float) and 0 <= v < float("inf") for v in values):
+    numbers = values if isinstance(values, list | tuple) else ()
+    if len(numbers) != n or not all(isinstance(v, int | float) and 0 <= v < float("inf") for v in numbers):
         raise ValueError(f"{option} must be {n} finite numbers from 0, not {values!r}")
-    return torch.tensor([float(v) for v in values])
+    return torch.tensor([float(v) for v in numbers])

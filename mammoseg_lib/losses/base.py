@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,46 +120,3 @@ def known_spacing(row: Float[np.ndarray, " 2"]) -> tuple[float, float] | None:
 def full_precision(logits: Tensor) -> Tensor:
     """Half-precision logits as float32; float32 and float64 as they are."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def check_choice(option: str, value: object, valid: Sequence[object]) -> None:
-    """Raises a ValueError that lists the valid values, unless `value` is one of them."""
-    if value not in valid:
-        raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, valid))}")
-
-
-def check_positive(option: str, value: object) -> float:
-    """The value as a float; a ValueError unless it is positive and finite."""
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise ValueError(f"{option} must be positive and finite, not {value!r}")
-    return float(value)
-
-
-def check_weight(option: str, value: object) -> float:
-    """The value as a float; a ValueError unless it is finite and not negative."""
-    if not _is_number(value) or not 0 <= value < float("inf"):
-        raise ValueError(f"{option} must be a finite number from 0, not {value!r}")
-    return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check_share(option: str, value: float | int) -> float:
-    """The value as a float; a ValueError unless it lies between 0 and 1, both excluded."""
-    if not 0 < value < 1:
-        raise ValueError(f"{option} must lie between 0 and 1, not {value!r}")
-    return float(value)
-
-
-def check_options(what: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
-    """Raises a ValueError if an option is given that `factory` does not take, or one is not that it needs."""
-    parameters = inspect.signature(factory).parameters.values()
-    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    valid = [p.name for p in parameters]
-    if unknown := [name for name in options if name not in valid]:
-        names = ", ".join(map(repr, valid)) or "no options"
-        raise ValueError(f"{what} has no option {', '.join(map(repr, unknown))}; it takes {names}")
-    if absent := [p.name for p in parameters if p.default is p.empty and p.name not in options]:
-        raise ValueError(f"{what} needs {', '.join(map(repr, absent))}")

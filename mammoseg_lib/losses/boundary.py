@@ -11,7 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from mammoseg_lib.losses.base import Batch, Features, Loss, check_choice, check_positive, full_precision
+from mammoseg_lib.checks import check_choice, check_positive
+from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.composite import Linear, WeightedSum
 from mammoseg_lib.losses.pixel import BCE
 

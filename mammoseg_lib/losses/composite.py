@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import Batch, Features, Loss, check_weight
+from mammoseg_lib.checks import check_weight
+from mammoseg_lib.losses.base import Batch, Features, Loss
 
 
 @dataclass(frozen=True)

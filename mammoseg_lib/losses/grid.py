@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from mammoseg_lib.losses.base import check_choice
+from mammoseg_lib.checks import check_choice
 
 REDUCE = ("min", "mean")
 ROUNDING = ("nearest", "log2", "up", "down")

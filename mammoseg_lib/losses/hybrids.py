@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammoseg_lib.losses.base import check_share
+from mammoseg_lib.checks import check_share, check_whole
 from mammoseg_lib.losses.composite import Phases, WeightedSum
 from mammoseg_lib.losses.overlap import Dice, FocalTversky, Jaccard
 from mammoseg_lib.losses.pixel import BCE, WeightedBCE
@@ -73,8 +73,7 @@ def two_phase(
     Raises:
         ValueError: An option is not valid.
     """
-    if combination_epochs < 1:
-        raise ValueError(f"combination_epochs must be at least 1, not {combination_epochs!r}")
+    check_whole("combination_epochs", combination_epochs)
     combination = bce_jaccard(omega=omega, smooth=smooth, per=per, log=log)
     focal_tversky = FocalTversky(alpha=alpha, exponent=exponent, smooth=smooth)
     return Phases([(combination, combination_epochs), (focal_tversky, 0)])

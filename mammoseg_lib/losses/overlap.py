@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mammoseg_lib.losses.base import check_choice, check_positive, check_share
+from mammoseg_lib.checks import check_choice, check_positive, check_share
 from mammoseg_lib.losses.pixel import Count, PixelLoss, Pixels, Sums
 
 JACCARD_PER = ("image", "pixel")
@@ -42,8 +42,7 @@ class Dice(_OverlapLoss):
 
     def __init__(self, *, dice_factor: float | int = 2, smooth: float | int = 1.0):
         super().__init__()
-        if dice_factor not in (1, 2):
-            raise ValueError(f"dice_factor must be 1 or 2, not {dice_factor!r}")
+        check_choice("dice_factor", dice_factor, (1, 2))
         self.dice_factor = dice_factor
         self.smooth = check_positive("smooth", smooth)
 

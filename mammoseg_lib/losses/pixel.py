@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mammoseg_lib.losses.base import Batch, Loss, check_positive, check_share, full_precision
+from mammoseg_lib.checks import check_positive, check_share, check_weight
+from mammoseg_lib.losses.base import Batch, Loss, full_precision
 
 Pixels = Float[Tensor, "b *pixels"]
 Sums = Float[Tensor, "*regions"]
@@ -166,9 +167,7 @@ class Focal(BCE):
 
     def __init__(self, *, gamma: float | int = 2.0, alpha: float | None = 0.25):
         super().__init__()
-        if not 0 <= gamma < float("inf"):
-            raise ValueError(f"gamma must be finite and not negative, not {gamma!r}")
-        self.gamma = float(gamma)
+        self.gamma = check_weight("gamma", gamma)
         self.alpha = None if alpha is None else check_share("alpha", alpha)
 
     def maps(self, logits: Pixels, target: Pixels) -> tuple[Pixels, ...]:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mammoseg_lib.losses.base import Batch, Features, Loss, check_choice, check_positive, full_precision
+from mammoseg_lib.checks import check_choice, check_positive, check_weight, check_whole
+from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.composite import WeightedSum
 from mammoseg_lib.losses.pixel import BCE
 from mammoseg_lib.losses.windows import WINDOW, covariances, gaussian_means
@@ -78,11 +79,10 @@ class RMI(Loss):
     ):
         super().__init__()
         check_choice("pooling", pooling, tuple(POOLINGS))
-        if not isinstance(radius, int) or radius < 1:
-            raise ValueError(f"radius must be a whole number from 1, not {radius!r}")
-        if not 0 <= bce_weight <= 1:
+        self.pooling, self.radius = pooling, check_whole("radius", radius)
+        self.bce_weight = check_weight("bce_weight", bce_weight)
+        if bce_weight > 1:
             raise ValueError(f"bce_weight must lie between 0 and 1, not {bce_weight!r}")
-        self.pooling, self.radius, self.bce_weight = pooling, radius, float(bce_weight)
         self.alpha = check_positive("alpha", alpha)
         self.bce = BCE()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mammoseg_lib.checks import check_name, check_options, check_weight, check_whole, listed
 from mammoseg_lib.losses.adaptive import ASPReconstruction, DensityASP
-from mammoseg_lib.losses.base import Loss, check_options, check_weight
+from mammoseg_lib.losses.base import Loss
 from mammoseg_lib.losses.boundary import Boundary, boundary_strategy
 from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
 from mammoseg_lib.losses.hybrids import bce_jaccard, combo, dice_bce, two_phase
@@ -57,17 +58,16 @@ def build_loss(name: Config, **options: object) -> Loss:
     """
     if isinstance(name, Mapping | list | tuple):
         if options:
-            raise ValueError(f"give {_listed(options)} to one of the losses: {{'name': name, option: value}}")
+            raise ValueError(f"give {listed(options)} to one of the losses: {{'name': name, option: value}}")
         return _build_sum(name) if isinstance(name, Mapping) else _build_phases(name)
-    if name not in LOSSES:
-        raise ValueError(f"no loss is called {name!r}; there are {_listed(LOSSES)}")
+    check_name("loss", name, LOSSES)
     check_options(f"loss {name!r}", LOSSES[name], options)
     return LOSSES[name](**options)
 
 
 def _build_sum(terms: Mapping[str, object]) -> WeightedSum:
     if not terms:
-        raise ValueError(f"a sum needs at least one of {_listed(LOSSES)}")
+        raise ValueError(f"a sum needs at least one of {listed(LOSSES)}")
     built = {}
     for name, spec in terms.items():
         own = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
@@ -88,8 +88,8 @@ def _build_phases(phases: Sequence[Mapping[str, object]]) -> Phases:
                 f"loss {number} of {len(phases)} needs a name, and all but the last epochs: {phase}"
             )
         epochs = own.pop("epochs", 0)
-        if not last and not (isinstance(epochs, int) and epochs > 0):
-            raise ValueError(f"loss {number} lasts a positive number of epochs, not {epochs!r}")
+        if not last:
+            check_whole(f"the epochs of loss {number}", epochs)
         built.append((build_loss(own.pop("name"), **own), epochs))
     return Phases(built)
 
@@ -99,7 +99,3 @@ def _weight(name: str, weight: object) -> float | Linear:
         check_options(f"the weight of {name!r}", Linear, weight)
         return Linear(**weight)
     return check_weight(f"the weight of {name!r}", weight)
-
-
-def _listed(names: object) -> str:
-    return ", ".join(map(repr, names))

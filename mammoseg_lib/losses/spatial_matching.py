@@ -10,16 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mammoseg_lib.checks import check_choice, check_options, check_share
 from mammoseg_lib.losses import grid
-from mammoseg_lib.losses.base import (
-    Batch,
-    Features,
-    Loss,
-    check_choice,
-    check_options,
-    check_share,
-    full_precision,
-)
+from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.overlap import Dice, Tversky
 from mammoseg_lib.losses.pixel import BCE
 

@@ -7,10 +7,12 @@ from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, directed_hausdorff
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.metrics.policy import COUNT_MISSED, EmptyPolicy
 
 DISTANCES = ("hd", "hd95", "assd")
 MODES = ("boundary", "rows")
+DIRECTIONS = ("symmetric", "pred_to_target")
 # Up to here a table of all distances between two outlines is quicker than two searches in a tree.
 PAIRS_IN_A_TABLE = 100_000
 
@@ -135,10 +137,8 @@ def hausdorff(
     Raises:
         ValueError: An option is out of range, or does not go with the mode.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode={mode!r} is not one of {', '.join(map(repr, MODES))}")
-    if direction not in ("symmetric", "pred_to_target"):
-        raise ValueError(f"direction={direction!r} is not one of 'symmetric', 'pred_to_target'")
+    check_choice("mode", mode, MODES)
+    check_choice("direction", direction, DIRECTIONS)
     if stack < 1 or (stack > 1 and (mode == "boundary" or pred.ndim == 2)):
         raise ValueError(f"stack={stack}: only mode='rows' with several masks puts images below one another")
     if pred.ndim == 2:

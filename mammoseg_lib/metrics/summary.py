@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.metrics.distance import DISTANCES, distances, empty_distance
 from mammoseg_lib.metrics.lesions import detect
 from mammoseg_lib.metrics.overlap import COUNTS, OVERLAP, confusion, overlap
@@ -164,9 +165,8 @@ def bootstrap_interval(
     Raises:
         ValueError: An option is out of range, the table lacks a column, or a row has no group.
     """
-    for option, value, valid in (("metric", metric, METRICS), ("aggregate", aggregate, AGGREGATES)):
-        if value not in valid:
-            raise ValueError(f"{option}={value!r} is not one of {', '.join(map(repr, valid))}")
+    check_choice("metric", metric, METRICS)
+    check_choice("aggregate", aggregate, AGGREGATES)
     table = _checked(table, group)
     if missing := int(table[group].isna().sum()):
         raise ValueError(

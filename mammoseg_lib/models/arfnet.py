@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mammoseg_lib.checks import check_whole
 from mammoseg_lib.models.base import check_sides, conv_block
 
 LEVELS = 5
@@ -64,6 +65,7 @@ class ARFNetReconstruction(nn.Module):
 
     def __init__(self, in_channels: int = 1, base_width: int = 32, dilations: Sequence[int] = (1, 2, 3)):
         super().__init__()
+        check_whole("base_width", base_width)
         widths = [base_width * 2**level for level in range(LEVELS)]
 
         def level(a: int, b: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import check_choice
+from mammoseg_lib.checks import check_choice, check_whole
 from mammoseg_lib.models.base import check_sides, conv_block
 
 UPSAMPLING = ("bilinear", "transposed")
@@ -121,10 +121,7 @@ class AUNet(nn.Module):
     ):
         super().__init__()
         check_choice("upsampling", upsampling, UPSAMPLING)
-        if base_width < REDUCTION // 2:
-            raise ValueError(
-                f"base_width={base_width} leaves the channel attention without channels: at least 8"
-            )
+        check_whole("base_width", base_width, least=REDUCTION // 2)  # the channel attention needs channels
         widths = [base_width * 2**level for level in range(LEVELS)]
         self.encoder = nn.ModuleList(
             ResidualBlock(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)

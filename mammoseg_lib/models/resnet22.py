@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import check_choice
+from mammoseg_lib.checks import check_choice, check_whole
 
 STEM_POOLS = ("none", "gmic")
 STAGES = 5
@@ -67,6 +67,7 @@ class ResNet22(nn.Module):
     def __init__(self, in_channels: int = 1, base_width: int = 16, stem_pool: str = "none"):
         super().__init__()
         check_choice("stem_pool", stem_pool, STEM_POOLS)
+        check_whole("base_width", base_width)
         self.channels = tuple(base_width * 2**stage for stage in range(STAGES))
         self.first_stride = 4 if stem_pool == "gmic" else 2
         self.first_conv = nn.Conv2d(in_channels, base_width, 7, stride=2, padding=3, bias=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mammoseg_lib.losses.base import check_choice
+from mammoseg_lib.checks import check_choice
 
 GRAY = ("replicate", "sum")
 

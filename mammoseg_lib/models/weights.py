@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mammoseg_lib.checks import listed, suggestion
+
 COUNTER = "num_batches_tracked"
 
 
@@ -162,8 +164,11 @@ def _find(weights: str, weights_file: str | Path | None) -> Path | None:
     if weights == "none":
         return None
     if not Path(weights).is_file():
-        names = ", ".join(map(repr, ("none", *PUBLISHED)))
-        raise WeightsError(f"weights={weights!r} are none of {names}, and there is no file of that name")
+        names = ("none", *PUBLISHED)
+        raise WeightsError(
+            f"weights={weights!r} are none of {listed(names)}, and there is no file of that name"
+            + suggestion(weights, names)
+        )
     return Path(weights)
 
 

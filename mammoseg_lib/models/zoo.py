@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from torch import nn
 
+from mammoseg_lib.checks import check_name, check_options, suggestion
 from mammoseg_lib.models.arfnet import ARFNetReconstruction
 from mammoseg_lib.models.aunet import AUNet
 from mammoseg_lib.models.base import check_sides
@@ -55,8 +55,11 @@ def _smp(architecture: str, in_channels: int, encoder: str = "resnet34") -> nn.M
     import segmentation_models_pytorch as smp
 
     if encoder not in smp.encoders.get_encoder_names():
-        names = ", ".join(smp.encoders.get_encoder_names())
-        raise ValueError(f"segmentation-models-pytorch has no encoder {encoder!r}; it has {names}")
+        names = smp.encoders.get_encoder_names()
+        raise ValueError(
+            f"segmentation-models-pytorch has no encoder {encoder!r}; it has {', '.join(names)}"
+            + suggestion(encoder, names)
+        )
     model = smp.create_model(architecture, encoder, encoder_weights=None, in_channels=in_channels, classes=1)
     if encoder == "resnet34":
         model.encoder.published = ResNet34.published
@@ -114,12 +117,8 @@ def build_model(
         ValueError: The name or an option is not known; the message lists the known ones.
         WeightsError: The weights cannot be had or do not fit; a ValueError, too.
     """
-    if name not in MODELS:
-        raise ValueError(f"no model is called {name!r}; there are {', '.join(map(repr, MODELS))}")
-    valid = [option for option in inspect.signature(MODELS[name]).parameters if option != "in_channels"]
-    if unknown := [option for option in options if option not in valid]:
-        wrong, right = (", ".join(map(repr, names)) for names in (unknown, valid))
-        raise ValueError(f"model {name!r} has no option {wrong}; it takes {right}")
+    check_name("model", name, MODELS)
+    check_options(f"model {name!r}", MODELS[name], options, given=("in_channels",))
     model = MODELS[name](in_channels, **options)
     load_start(model, weights, weights_file)
     return model

@@ -128,7 +128,7 @@ def test_gradient(loss):
     [
         (bce_jaccard, {"omega": 0.0}, r"omega must lie between 0 and 1, not 0\.0"),
         (bce_jaccard, {"per": "batch"}, "per='batch' is not one of 'image', 'pixel'"),
-        (two_phase, {"combination_epochs": 0}, "combination_epochs must be at least 1, not 0"),
+        (two_phase, {"combination_epochs": 0}, "combination_epochs must be a whole number from 1, not 0"),
         (two_phase, {"exponent": -1}, "exponent must be positive"),
         (combo, {"alpha": 1.0}, "alpha must lie between 0 and 1"),
         (combo, {"beta": 0.0}, "beta must lie between 0 and 1"),
