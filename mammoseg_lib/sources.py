@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets.sample import DataError, Problem, Reader, Sample, check_file, printable
+from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writer import Writer
 from mammoseg_lib.source_code import code_digest
 from mammoseg_lib.storage import write_json
@@ -117,6 +118,7 @@ def open_source(
     phantoms: bool | None = None,
     n_images: int = 120,
     size: int = 256,
+    population: str = "realistic",
 ) -> Source:
     """Find a data set: the folder given, else `MAMMOSEG_DATA`, else phantoms, which are written if need be.
 
@@ -126,9 +128,11 @@ def open_source(
         phantoms: True takes phantoms even where real data is present, False makes its absence an error.
         n_images: Phantom images to write (INbreast: with a mass; others: in all).
         size: Longest side of a phantom image in pixels.
+        population: Whose masses the phantoms show: "realistic", or "easy", which a small network learns to
+            find in seconds; see `phantoms.population`.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name or the population is unknown.
         DataError: If a folder was asked for and is not there, or real data is required and absent.
     """
     if name not in SOURCES:
@@ -148,21 +152,24 @@ def open_source(
         raise DataError(
             data or "MAMMOSEG_DATA", f"no folder {release!r} here; see data/README.md for where to get it"
         )
-    return Source(name, phantom_folder(name, n_images, size), real=False)
+    return Source(name, phantom_folder(name, n_images, size, population=population), real=False)
 
 
-def phantom_folder(name: str, n_images: int = 120, size: int = 256, seed: int = 0) -> Path:
+def phantom_folder(
+    name: str, n_images: int = 120, size: int = 256, seed: int = 0, *, population: str = "realistic"
+) -> Path:
     """The folder of a phantom data set, written now unless it is there already.
 
     Its name holds a digest of the code that draws, so that phantoms of other code are never taken for these.
     """
+    named_population(population)  # before a folder is made for it
     known = SOURCES[name]
     code = code_digest(known.write_phantoms)[:8]
-    root = paths.phantoms() / f"{name}-{n_images}x{size}-seed{seed}-{code}" / known.reader.FOLDER
+    root = paths.phantoms() / f"{name}-{population}-{n_images}x{size}-seed{seed}-{code}" / known.reader.FOLDER
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / ".lock"):
         if not root.is_dir():
-            known.write_phantoms(root, n_images=n_images, size=size, seed=seed)
+            known.write_phantoms(root, n_images=n_images, size=size, seed=seed, population=population)
     return root
 
 

@@ -18,9 +18,12 @@ HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;
 SQUARE = [(10, 20), (20, 20), (20, 40), (10, 40)]  # (x, y)
 
 
-def write_phantoms(name: str, root: Path, n_images: int, size: int, seed: int = 0) -> Path:
+def write_phantoms(
+    name: str, root: Path, n_images: int, size: int, seed: int = 0, population: str = "realistic"
+) -> Path:
     """Phantoms in the release layout of a data set."""
-    return SOURCES[name].write_phantoms(root, n_images=n_images, size=size, seed=seed)
+    writer = SOURCES[name].write_phantoms
+    return writer(root, n_images=n_images, size=size, seed=seed, population=population)
 
 
 def write_dicom(path: Path, pixels: np.ndarray, **tags: object) -> None:

@@ -15,9 +15,11 @@ from PIL import Image
 from scipy.stats import ks_2samp
 
 from mammoseg_lib.datasets import busi, inbreast
+from mammoseg_lib.datasets.sample import Sample
 from mammoseg_lib.phantoms import inbreast as phantoms_like_inbreast
 from mammoseg_lib.phantoms import writing
 from mammoseg_lib.phantoms.mammogram import Lesion, Mammogram, draw_mammogram
+from mammoseg_lib.phantoms.population import POPULATIONS
 from mammoseg_lib.phantoms.textures import (
     lesion_outline,
     polygon_area,
@@ -25,7 +27,7 @@ from mammoseg_lib.phantoms.textures import (
     power_law_noise,
 )
 from mammoseg_lib.preprocessing import breast_mask
-from mammoseg_lib.sources import SOURCES
+from mammoseg_lib.sources import SOURCES, Source, open_source
 from tests.release import write_phantoms
 
 IMAGES = 107  # with a mass, as in INbreast
@@ -85,6 +87,51 @@ def test_refuses_to_overwrite_and_to_write_nothing(name, tmp_path):
     with pytest.raises(ValueError, match="at least 1 image"):
         write_phantoms(name, tmp_path / "new", 0, 64)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_masses_of_the_easy_population_are_larger_and_stand_out_and_all_else_is_as_in_the_other(
+    name, tmp_path
+):
+    areas, contrasts, tables = {}, {}, {}
+    for population in POPULATIONS:
+        root = write_phantoms(name, tmp_path / population, 40, 128, seed=2, population=population)
+        source = Source(name, root, real=False)
+        table = source.index(with_masses=True)
+        samples = [source.load(row) for _, row in table.iterrows()]
+        areas[population] = np.array([sample.mask.mean() for sample in samples])
+        contrasts[population] = np.array([abs(_contrast(sample)) for sample in samples])
+        tables[population] = table
+    same = ["sample_id", "patient_id", "laterality", "view", "acr_density", "pathology", "n_masses"]
+    assert tables["easy"][same].equals(tables["realistic"][same])
+    assert np.median(areas["easy"]) > 1.5 * np.median(areas["realistic"])
+    assert areas["easy"].min() > 2 * areas["realistic"].min()
+    assert np.median(contrasts["easy"]) > 1.3 * np.median(contrasts["realistic"])
+    assert contrasts["easy"].min() > 0
+
+
+def _contrast(sample: Sample) -> float:
+    """By how much the masses are brighter than the ring around them, as a part of what the ring is."""
+    near = cv2.dilate(sample.mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    around = cv2.dilate(sample.mask.astype(np.uint8), np.ones((15, 15), np.uint8)).astype(bool) & ~near
+    around &= sample.image > 0.05
+    return sample.image[sample.mask].mean() / sample.image[around].mean() - 1
+
+
+def test_a_population_that_does_not_exist_is_refused_and_no_folder_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="population='eazy' is not one of 'realistic', 'easy'"):
+        open_source("busi", phantoms=True, n_images=4, size=48, population="eazy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_population_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
+    monkeypatch.delenv("MAMMOSEG_DATA", raising=False)
+    plain = open_source("busi", n_images=4, size=48)
+    assert open_source("busi", n_images=4, size=48, population="realistic") == plain
+    easy = open_source("busi", n_images=4, size=48, population="easy")
+    assert content(easy.root) != content(plain.root)
 
 
 @pytest.mark.parametrize("n_images", [1, 2, 3, 7])

@@ -9,15 +9,24 @@ import numpy as np
 from PIL import Image
 
 from mammoseg_lib.phantoms.cases import BusiCase, busi_cases
+from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.ultrasound import draw_ultrasound
 from mammoseg_lib.phantoms.writing import draw_all, plan_seeds
 from mammoseg_lib.storage import atomic_folder
 
 
-def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+def write(
+    root: Path,
+    *,
+    n_images: int,
+    size: int,
+    seed: int,
+    population: str = "realistic",
+    progress: bool = False,
+) -> Path:
     """A `Writer` of `n_images` pictures in all: benign, malignant and normal as 437, 210 and 133."""
     plan, *children = plan_seeds(root, n_images, size, seed, n_images)
-    cases = busi_cases(n_images, np.random.default_rng(plan))
+    cases = busi_cases(n_images, named_population(population), np.random.default_rng(plan))
     with atomic_folder(root) as folder:
         for name in ("benign", "malignant", "normal"):
             (folder / name).mkdir()

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mammoseg_lib.phantoms.mammogram import Lesion, Mammogram
+from mammoseg_lib.phantoms.population import Population
 from mammoseg_lib.phantoms.ultrasound import Tumor, Ultrasound
 
 # INbreast, images with masses: 107 of 50 patients with 116 outlines; images by ACR class.
@@ -43,14 +44,17 @@ class InbreastCase:
     mammogram: Mammogram
 
 
-def inbreast_cases(n_images: int, n_without: int, rng: np.random.Generator) -> list[InbreastCase]:
+def inbreast_cases(
+    n_images: int, n_without: int, population: Population, rng: np.random.Generator
+) -> list[InbreastCase]:
     """Plan `n_images` mammograms with masses and `n_without` without, of the same patients."""
     studies, free = plan_studies(n_images, max(1, round(n_images * PATIENTS / IMAGES)), rng)
     acr = plan_densities([patient for patient, _, _ in studies], ACR_IMAGES, rng)
     sides = sorted({(patient, side) for patient, side, _ in studies})
-    log_area = stratified_normal(len(sides), rng) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
+    mean, deviation = population.log_area_mm2 or LOG_AREA_MM2
+    log_area = stratified_normal(len(sides), rng) * deviation + mean
     areas = dict(zip(sides, np.exp(log_area.clip(*LOG_AREA_RANGE)), strict=True))
-    traits = {side: plan_lesion(areas[side], rng) for side in sides}
+    traits = {side: plan_lesion(areas[side], population, rng) for side in sides}
     graded = {side: _birads(traits[side].kind, rng) for side in sides}
     # Two masses: in both views of a breast, until there are as many as in INbreast.
     n_double = max(round(n_images * (OUTLINES - IMAGES) / IMAGES), int(n_images >= 4))
@@ -126,14 +130,15 @@ def plan_densities(patients: list[int], images: dict[int, int], rng: np.random.G
     return chosen
 
 
-def plan_lesion(area_mm2: float, rng: np.random.Generator) -> Lesion:
+def plan_lesion(area_mm2: float, population: Population, rng: np.random.Generator) -> Lesion:
     """A mass of this area; kind, contrast and position are drawn."""
     kind = str(rng.choice(["round", "lobulated", "spiculated"], p=[0.3, 0.3, 0.4]))
+    contrast, spread = population.contrast
     return Lesion(
         kind=kind,
         area_mm2=float(area_mm2),
         # Thicker masses are brighter. Density adds nothing to that but glandular tissue around: it is harder.
-        contrast=float(rng.lognormal(np.log(510), 0.35) * (area_mm2 / 230) ** 0.12),
+        contrast=float(rng.lognormal(np.log(contrast), spread) * (area_mm2 / 230) ** 0.12),
         softness_mm=float(rng.uniform(0.3, 1.2) * (1.6 if kind == "spiculated" else 1)),
         aspect=float(rng.lognormal(0, 0.22)),
         depth=float(rng.uniform(0.15, 0.85)),
@@ -201,7 +206,7 @@ class BusiCase:
     picture: Ultrasound
 
 
-def busi_cases(n_images: int, rng: np.random.Generator) -> list[BusiCase]:
+def busi_cases(n_images: int, population: Population, rng: np.random.Generator) -> list[BusiCase]:
     """Plan `n_images` ultrasound pictures in the proportions of BUSI."""
     total = sum(PICTURES.values())
     # Rounding the running sums keeps the parts adding up to the whole.
@@ -211,14 +216,16 @@ def busi_cases(n_images: int, rng: np.random.Generator) -> list[BusiCase]:
         several = round(n * SEVERAL_MASKS[pathology])
         several = max(several, int(pathology == "benign" and n >= 4))
         doubled = set(rng.permutation(n)[:several].tolist())
-        mean, deviation = LOGIT_AREA.get(pathology, (0.0, 1.0))
+        mean, deviation = population.logit_area or LOGIT_AREA.get(pathology, (0.0, 1.0))
         logit = stratified_normal(n, rng) * deviation + mean if n else np.empty(0)
         areas = (1 / (1 + np.exp(-logit))).clip(*AREA_RANGE)
         for i in range(n):
             tumors = ()
             if pathology != "normal":
                 n_tumors = 1 + (i in doubled)
-                tumors = tuple(_tumor(pathology, areas[i] / n_tumors, rng) for _ in range(n_tumors))
+                tumors = tuple(
+                    _tumor(pathology, areas[i] / n_tumors, population, rng) for _ in range(n_tumors)
+                )
             picture = Ultrasound(
                 aspect=float(np.clip(rng.normal(1.25, 0.16), 0.9, 1.6)),
                 tumors=tumors,
@@ -233,13 +240,13 @@ def busi_cases(n_images: int, rng: np.random.Generator) -> list[BusiCase]:
     return cases
 
 
-def _tumor(pathology: str, area: float, rng: np.random.Generator) -> Tumor:
+def _tumor(pathology: str, area: float, population: Population, rng: np.random.Generator) -> Tumor:
     if pathology == "malignant":
         return Tumor(
             kind="irregular" if rng.random() < 0.75 else "lobulated",
             area=float(area),
             aspect=float(rng.lognormal(np.log(1.3), 0.25)),
-            echo=float(rng.uniform(0.15, 0.7)),
+            echo=population.echo * float(rng.uniform(0.15, 0.7)),
             softness=float(rng.uniform(0.006, 0.02)),
             posterior=float(-rng.beta(2, 2)),
             x=float(rng.normal(0.475, 0.14)),
@@ -250,7 +257,7 @@ def _tumor(pathology: str, area: float, rng: np.random.Generator) -> Tumor:
         kind="round" if rng.random() < 0.75 else "lobulated",
         area=float(area),
         aspect=float(rng.lognormal(np.log(1.75), 0.25)),
-        echo=float(rng.uniform(0.01, 0.05) if cyst else rng.uniform(0.2, 0.8)),
+        echo=population.echo * float(rng.uniform(0.01, 0.05) if cyst else rng.uniform(0.2, 0.8)),
         softness=float(rng.uniform(0.002, 0.006)),
         posterior=float(rng.uniform(0.4, 1.0) if cyst else rng.uniform(-0.2, 0.5)),
         x=float(rng.normal(0.49, 0.15)),

@@ -28,6 +28,7 @@ from mammoseg_lib.phantoms.cases import (
 )
 from mammoseg_lib.phantoms.film import Film, develop
 from mammoseg_lib.phantoms.mammogram import Mammogram, draw_mammogram
+from mammoseg_lib.phantoms.population import Population, named_population
 from mammoseg_lib.phantoms.writing import MARK, draw_all, gray_dicom, plan_seeds
 from mammoseg_lib.storage import atomic_folder
 
@@ -86,10 +87,18 @@ class FilmCase:
     resized: bool
 
 
-def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+def write(
+    root: Path,
+    *,
+    n_images: int,
+    size: int,
+    seed: int,
+    population: str = "realistic",
+    progress: bool = False,
+) -> Path:
     """A `Writer` of `n_images` films with masses: two tables, DICOM files below the cases' folders."""
     plan, *children = plan_seeds(root, n_images, size, seed, n_images)
-    cases = film_cases(n_images, np.random.default_rng(plan))
+    cases = film_cases(n_images, named_population(population), np.random.default_rng(plan))
     with atomic_folder(root) as folder:
         for part in ("train", "test"):
             table = io.StringIO()
@@ -105,7 +114,7 @@ def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = F
     return root
 
 
-def film_cases(n_images: int, rng: np.random.Generator) -> list[FilmCase]:
+def film_cases(n_images: int, population: Population, rng: np.random.Generator) -> list[FilmCase]:
     """Plan the images of a CBIS-DDSM-like set."""
     n_patients = max(1, round(n_images * PATIENTS / IMAGES))
     studies, _ = plan_studies(n_images, n_patients, rng)
@@ -114,9 +123,10 @@ def film_cases(n_images: int, rng: np.random.Generator) -> list[FilmCase]:
     tested = set(rng.permutation(n_patients)[:n_test].tolist())
     numbers = 90001 + 7 * rng.permutation(n_patients)
     sides = sorted({study[:2] for study in studies})
-    log_area = stratified_normal(len(sides), rng) * LOG_AREA_MM2[1] + LOG_AREA_MM2[0]
+    mean, deviation = population.log_area_mm2 or LOG_AREA_MM2
+    log_area = stratified_normal(len(sides), rng) * deviation + mean
     areas = np.exp(log_area.clip(*LOG_AREA_RANGE))
-    traits = {side: plan_lesion(area, rng) for side, area in zip(sides, areas, strict=True)}
+    traits = {side: plan_lesion(area, population, rng) for side, area in zip(sides, areas, strict=True)}
     said = {side: _findings(traits[side].kind, rng) for side in sides}
     breasts = {patient: rng.standard_normal(2) for patient in acr}
     several = max(round(n_images * SEVERAL / IMAGES), int(n_images >= 4))

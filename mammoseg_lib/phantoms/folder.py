@@ -15,13 +15,22 @@ from skimage.draw import polygon2mask
 from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, SEPARATOR, write_png, write_table
 from mammoseg_lib.phantoms.cases import InbreastCase, inbreast_cases
 from mammoseg_lib.phantoms.mammogram import draw_mammogram
+from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writing import MARK, WITHOUT_MASS, draw_all, plan_seeds
 from mammoseg_lib.storage import atomic_folder
 
 DETECTOR_MAX = 2**14 - 1  # of the INbreast phantoms: one gray value means the same in both sets
 
 
-def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+def write(
+    root: Path,
+    *,
+    n_images: int,
+    size: int,
+    seed: int,
+    population: str = "realistic",
+    progress: bool = False,
+) -> Path:
     """A `Writer` of mammograms, as many with masses and without, and drawn as, those of `phantoms.inbreast`.
 
     The random numbers are others: whatever the seeds, the set shares no case with phantoms of INbreast.
@@ -30,7 +39,8 @@ def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = F
     # A number of 64 bits that nobody gives as a seed.
     own = int.from_bytes(hashlib.sha256(f"{MARK} folder {seed}".encode()).digest()[:8], "big")
     plan, *children = plan_seeds(root, n_images, size, own, n_images + n_without)
-    cases = inbreast_cases(n_images, n_without, np.random.default_rng(plan))
+    rng = np.random.default_rng(plan)
+    cases = inbreast_cases(n_images, n_without, named_population(population), rng)
     with atomic_folder(root) as folder:
         for name in (IMAGES, MASKS):
             (folder / name).mkdir()

@@ -15,6 +15,7 @@ from pydicom.uid import PYDICOM_ROOT_UID, generate_uid
 
 from mammoseg_lib.phantoms.cases import InbreastCase, inbreast_cases
 from mammoseg_lib.phantoms.mammogram import DrawnMammogram, draw_mammogram
+from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.textures import polygon_area
 from mammoseg_lib.phantoms.writing import MARK, WITHOUT_MASS, draw_all, gray_dicom, plan_seeds
 from mammoseg_lib.storage import atomic_folder
@@ -25,11 +26,20 @@ FILE_VIEWS = {"CC": "CC", "MLO": "ML"}  # as the release writes them in file nam
 OUTLINE, POINTS = 15, 19  # kinds of ROI in the release's XML files
 
 
-def write(root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+def write(
+    root: Path,
+    *,
+    n_images: int,
+    size: int,
+    seed: int,
+    population: str = "realistic",
+    progress: bool = False,
+) -> Path:
     """A `Writer` of `n_images` mammograms with masses, and a fifth as many without."""
     n_without = round(WITHOUT_MASS * n_images)
     plan, *children = plan_seeds(root, n_images, size, seed, n_images + n_without)
-    cases = inbreast_cases(n_images, n_without, np.random.default_rng(plan))
+    rng = np.random.default_rng(plan)
+    cases = inbreast_cases(n_images, n_without, named_population(population), rng)
     with atomic_folder(root) as folder:
         for name in ("AllDICOMs", "AllXML"):
             (folder / name).mkdir()

@@ -10,7 +10,16 @@ from typing import Protocol, runtime_checkable
 class Writer(Protocol):
     """What writes phantoms in one release layout; the same arguments give the same bytes in every file."""
 
-    def __call__(self, root: Path, *, n_images: int, size: int, seed: int, progress: bool = False) -> Path:
+    def __call__(
+        self,
+        root: Path,
+        *,
+        n_images: int,
+        size: int,
+        seed: int,
+        population: str = "realistic",
+        progress: bool = False,
+    ) -> Path:
         """Write it.
 
         Args:
@@ -18,6 +27,7 @@ class Writer(Protocol):
             n_images: How many images; what they show, the writer says.
             size: Longest side of an image in pixels.
             seed: Another seed gives other images.
+            population: Key of `POPULATIONS`: whose masses are drawn.
             progress: Show a progress bar.
 
         Returns:
@@ -25,5 +35,5 @@ class Writer(Protocol):
 
         Raises:
             FileExistsError: If the folder exists.
-            ValueError: If there is nothing to write.
+            ValueError: If there is nothing to write, or no such population.
         """

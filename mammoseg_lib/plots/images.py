@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 
 from mammoseg_lib.plots.style import PREDICTION, TRUTH
 
@@ -25,6 +26,21 @@ def show_image(
         outline(ax, mask, color)
     ax.set_title(title)
     ax.set_axis_off()
+
+
+def shade(ax: Axes, prediction: Mask) -> None:
+    """A tint inside a prediction: an outline alone does not tell the inside of a large one."""
+    color = np.zeros((*prediction.shape, 4))
+    color[prediction] = to_rgba(PREDICTION, 0.2)
+    ax.imshow(color)
+
+
+def note(ax: Axes, words: str) -> None:
+    """What an outline cannot show: that nothing was predicted, or everything."""
+    ax.text(
+        0.5, 0.04, words, transform=ax.transAxes, ha="center", va="bottom", fontsize=7, color="white",
+        bbox={"facecolor": PREDICTION, "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
 
 
 def outline(ax: Axes, mask: Mask | None, color: str, width: float = 1.3) -> None:

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from mammoseg_lib.plots.images import Mask, show_image
+from mammoseg_lib.plots.images import Mask, note, shade, show_image
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 BOX = "#f2c14e"
@@ -67,7 +66,7 @@ def qualitative(cases: Sequence[Case], caption: str) -> Figure:
             show_image(row[0], case.image, case.target)
             for ax, method in zip(row[1:], methods, strict=True):
                 show_image(ax, case.image, case.target, case.predictions[method])
-                _shade(ax, case.predictions[method])
+                shade(ax, case.predictions[method])
         top, left, side = case.box
         for ax in whole:
             ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=BOX, lw=0.8))
@@ -78,13 +77,13 @@ def qualitative(cases: Sequence[Case], caption: str) -> Figure:
             prediction = case.predictions[method]
             inside = prediction[top : top + side, left : left + side]
             if not prediction.any():
-                _note(ax, "nothing predicted")
+                note(ax, "nothing predicted")
             elif prediction.all():
-                _note(ax, "all predicted")
+                note(ax, "all predicted")
             elif inside.all():
-                _note(below, "all predicted here")
+                note(below, "all predicted here")
             elif not inside.any():
-                _note(below, "nothing predicted here")
+                note(below, "nothing predicted here")
         _side_label(whole[0], f"{case.rule}\n\nimage {case.sample_id}")
         _side_label(enlarged[0], "the box,\nenlarged")
     for ax, name in zip(axes[0], ("image", *methods), strict=True):
@@ -164,20 +163,6 @@ def component_differences(table: pd.DataFrame, against: str) -> Figure:
         ylim=(len(y) - 0.5, -0.5),
     )
     return figure
-
-
-def _note(ax: Axes, words: str) -> None:
-    """What an outline cannot show."""
-    ax.text(
-        0.5, 0.04, words, transform=ax.transAxes, ha="center", va="bottom", fontsize=7, color="white",
-        bbox={"facecolor": PREDICTION, "edgecolor": "none", "pad": 1.5},
-    )  # fmt: skip
-
-
-def _shade(ax: Axes, mask: Mask) -> None:
-    color = np.zeros((*mask.shape, 4))
-    color[mask] = to_rgba(PREDICTION, 0.2)
-    ax.imshow(color)
 
 
 def _side_label(ax: Axes, words: str) -> None:

@@ -8,6 +8,7 @@ from mammoseg_lib.datasets.cbis_ddsm.artifacts import BORDER, remove_artifacts, 
 from mammoseg_lib.phantoms.cases import inbreast_cases
 from mammoseg_lib.phantoms.film import Film, develop
 from mammoseg_lib.phantoms.mammogram import draw_mammogram
+from mammoseg_lib.phantoms.population import Population
 
 FILMS = 44
 WHITE = 1.0
@@ -16,7 +17,7 @@ WHITE = 1.0
 @pytest.fixture(scope="module")
 def films() -> list[Film]:
     drawn = []
-    for number, case in enumerate(inbreast_cases(FILMS, 0, np.random.default_rng(4))):
+    for number, case in enumerate(inbreast_cases(FILMS, 0, Population(), np.random.default_rng(4))):
         rng = np.random.default_rng([4, number])
         drawn.append(develop(draw_mammogram(case.mammogram, 512, rng), case.mammogram, rng))
     return drawn
@@ -157,7 +158,7 @@ def test_an_image_without_contrast_is_all_tissue(value):
 
 
 def test_a_digital_mammogram_loses_nothing_but_a_line_of_skin():
-    for number, case in enumerate(inbreast_cases(8, 0, np.random.default_rng(5))):
+    for number, case in enumerate(inbreast_cases(8, 0, Population(), np.random.default_rng(5))):
         pixels = draw_mammogram(case.mammogram, 384, np.random.default_rng(number)).pixels
         tissue = tissue_mask((pixels / 4095).astype(np.float32))
         assert tissue[pixels > 0].mean() > 0.985
