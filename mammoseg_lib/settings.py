@@ -97,9 +97,10 @@ class Data:
     @classmethod
     def read(cls, values: Mapping) -> Data:
         """From the plain values in the `config.json` of a run."""
-        options = values["preprocessing"]
-        window = tuple(options["window"]) if isinstance(options["window"], list) else options["window"]
-        return cls(**{**values, "preprocessing": Preprocessing(**{**options, "window": window})})
+        options = dict(values["preprocessing"])
+        if isinstance(options.get("window"), list):
+            options["window"] = tuple(options["window"])
+        return cls(**{**values, "preprocessing": Preprocessing(**options)})
 
     def open(self) -> Source:
         """The source, found or, for phantoms, written if need be."""
@@ -109,6 +110,7 @@ class Data:
                 phantoms=True,
                 n_images=self.n_images,
                 size=self.phantom_size,
+                population=self.population,
             )
         return open_source(self.source, self.root, phantoms=False)
 

@@ -24,6 +24,8 @@ from mammoseg_lib.storage import atomic_file
 from mammoseg_lib.studies import Study
 
 KEYS = ["arm", "fold", "seed"]
+DIGITS = 6
+ORIGIN = [*KEYS, "settings", "identity", "reference", "device", "minutes"]  # what is asked for here
 IMAGE_LABELS = ("study", "arm", "method", "variant", "label", "fold", "seed")
 COUNTS = ("tp", "fp", "fn")
 LASTS = tuple(f"last_{name}" for name in COUNTS)
@@ -70,7 +72,7 @@ def read(study: str, profile: str) -> Shipped:
     """What is shipped for a study in a profile."""
     numbers, origin = files(study, profile)
     if not origin.exists():
-        return Shipped(study, profile, pd.DataFrame(columns=KEYS), pd.DataFrame(columns=KEYS))
+        return Shipped(study, profile, pd.DataFrame(columns=ORIGIN), pd.DataFrame(columns=KEYS))
     return Shipped(
         study,
         profile,
