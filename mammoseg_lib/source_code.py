@@ -33,7 +33,7 @@ def code_digest(*objects: object) -> str:
     Raises:
         TypeError: Of something there is no source.
     """
-    seen: dict[tuple[Path, str], str] = {}
+    seen: dict[tuple[Path, str], list] = {}
     waiting = [unit for each in objects for unit in _units_of(each)]
     while waiting:
         path, name = unit = waiting.pop()
@@ -43,17 +43,17 @@ def code_digest(*objects: object) -> str:
         nodes = module.bindings.get(name)
         if nodes is None:
             continue
-        seen[unit] = "\n".join(ast.unparse(node) for node in nodes)
+        seen[unit] = [_plain(node) for node in nodes]
         waiting.extend((path, each) for each in module.effects)
         waiting.extend(found for node in nodes for found in _uses(module, node))
     # By name and text only: a definition that moves to another file does the same there.
-    return digest(sorted((name, text) for (_, name), text in seen.items()))
+    return digest(sorted(([name, *nodes] for (_, name), nodes in seen.items()), key=str))
 
 
 def file_digest(path: Path) -> str:
     """Digest of a whole file: of Python what it does, of anything else every character."""
     text = path.read_text(encoding="utf-8")
-    return digest(ast.unparse(_Bare().visit(ast.parse(text))) if path.suffix == ".py" else text)
+    return digest(_plain(_Bare().visit(ast.parse(text))) if path.suffix == ".py" else text)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,16 @@ class _Bare(ast.NodeTransformer):
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and not node.body:
             node.body = [ast.Pass()]
         return node
+
+
+def _plain(node: object) -> object:
+    """A syntax tree as lists, the same in every version of Python: without what is empty or only of a context."""
+    if isinstance(node, ast.AST):
+        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind"))
+        return [type(node).__name__, *([name, part] for name, part in parts if part not in (None, []))]
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    return node if isinstance(node, str | int | float | bool | None) else repr(node)
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -244,14 +244,13 @@ def _last(images: pd.DataFrame) -> pd.DataFrame:
     """One row per epoch and image, from the counts that are stored as texts."""
     counts = {name: np.array([text.split() for text in images[f"last_{name}"]], int) for name in COUNTS}
     n, epochs = counts["tp"].shape
-    first = images["first_epoch"].to_numpy()[:, None] + np.arange(epochs)
     pixels = images[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy()[:, None]
     counts["tn"] = pixels - sum(counts.values())
     return pd.DataFrame(
         {
-            "epoch": first.ravel(),
-            "sample_id": images["sample_id"].repeat(epochs).to_numpy(),
-            "patient_id": images["patient_id"].repeat(epochs).to_numpy(),
-            **{name: values.ravel() for name, values in counts.items()},
+            "epoch": (images["first_epoch"].to_numpy() + np.arange(epochs)[:, None]).ravel(),
+            "sample_id": np.tile(images["sample_id"], epochs),
+            "patient_id": np.tile(images["patient_id"], epochs),
+            **{name: values.T.ravel() for name, values in counts.items()},
         }
     )
