@@ -25,7 +25,9 @@ def main() -> None:
             return
         deadline = None if end is None else time.monotonic() + end - time.time()
         try:
-            answer = "done", execute(config, device=device, workers=workers, deadline=deadline)
+            run = execute(config, device=device, workers=workers, deadline=deadline)
+            _ = run.per_image  # computed here, side by side with other runs, and kept
+            answer = "done", run
         except OutOfTime:
             answer = "unfinished", ""
         except KeyboardInterrupt:
