@@ -179,6 +179,7 @@ def test_identical_arms_differ_by_nothing_at_all(results):
     twin = results.last[results.last["arm"] == "bce"].assign(arm="twin")
     changed = make_results(ARMS, n_patients=30, seeds=(0, 1, 2), **EFFECTS)
     changed.last = pd.concat([results.last, twin], ignore_index=True)
+    changed.runs = pd.concat([changed.runs, changed.runs.assign(arm="twin")], ignore_index=True)
     got = estimate.difference(Panel(changed, ["bce", "twin"], n=100), ["twin"], ["bce"])
     assert (got.value, got.low, got.high) == (0, 0, 0)
 
@@ -239,7 +240,8 @@ def two_arms(rng: int, n_seeds: int, arm_patient_sd: float, network_sd: float, n
     counts = counts_of(dsc.ravel(), np.full(dsc.size, 400.0))
     table = {"study": "s", "arm": np.array(["a", "b"])[arm.ravel()], "seed": seed.ravel(), "epoch": 59}
     last = pd.DataFrame({**table, "fold": fold.ravel(), "sample_id": ids, "patient_id": ids, **counts})
-    return SimpleNamespace(runs=None, best=None, last=last)
+    runs = last[["study", "arm", "fold", "seed"]].drop_duplicates()
+    return SimpleNamespace(runs=runs, best=None, last=last)
 
 
 def coverage(n: int, average: str, n_resamples: int = 200, **effects) -> tuple[float, float]:
@@ -278,8 +280,10 @@ def test_patients_alone_would_not_do():
 def test_arms_are_compared_on_the_folds_and_seeds_that_both_have(results):
     changed = make_results(ARMS, n_patients=30, seeds=(0, 1, 2), **EFFECTS)
     last = changed.last
-    lacking = (last["arm"] == "bce") & ((last["seed"] == 2) | ((last["seed"] == 1) & (last["fold"] == 4)))
-    changed.last = last[~lacking]
+    for name in ("last", "runs"):
+        t = getattr(changed, name)
+        lacking = (t["arm"] == "bce") & ((t["seed"] == 2) | ((t["seed"] == 1) & (t["fold"] == 4)))
+        setattr(changed, name, t[~lacking])
     panel = Panel(changed, ["bce", "dice_bce"], n=2)
     assert (panel.folds, panel.seeds) == ([0, 1, 2, 3, 4], [0])
     whole = Panel(changed, ["dice_bce"], n=2)
@@ -319,6 +323,15 @@ def test_an_image_that_is_there_twice_is_an_error(results):
     changed.last = pd.concat([changed.last, changed.last.head(1)], ignore_index=True)
     with pytest.raises(ValueError, match=r"image 'i0.*' is there twice in fold 0 of seed 0"):
         estimate.value(Panel(changed, ["dice_bce"]), "dice_bce")
+
+
+def test_an_image_of_two_patients_is_an_error():
+    """Runs of this machine and shipped ones must name patients alike, or nothing is paired."""
+    changed = make_results(ARMS, n_patients=30, seeds=(0,))
+    own = changed.last["arm"] == "bce"
+    changed.last.loc[own, "patient_id"] = "x" + changed.last.loc[own, "patient_id"]
+    with pytest.raises(ValueError, match=r"image 'i0.*' is of two patients"):
+        estimate.value(Panel(changed, ["bce", "dice_bce"]), "bce")
 
 
 def test_what_is_not_measured_is_an_error(results):

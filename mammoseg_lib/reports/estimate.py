@@ -169,7 +169,7 @@ def arms_table(
         seeds, origin`.
     """
     if arms is None:
-        arms = results.last[["study", "arm"]].drop_duplicates().itertuples(index=False, name=None)
+        arms = results.runs[["study", "arm"]].drop_duplicates().itertuples(index=False, name=None)
     rows = []
     for arm in arms:
         panel = Panel(results, [arm], n=n, seed=seed)

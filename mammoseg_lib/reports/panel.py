@@ -61,7 +61,7 @@ class Panel:
 
     Raises:
         NotRunError: An arm has no run, or none on a fold and seed that the others have.
-        ValueError: An image is there twice in one epoch of one run.
+        ValueError: An image is there twice in one epoch of one run, or is of two patients.
     """
 
     def __init__(self, results: Results, arms: Iterable[str | Arm], *, n: int = 2000, seed: int = 0):
@@ -69,7 +69,7 @@ class Panel:
         asked = list(dict.fromkeys(arms))
         self.arms = tuple(find_arm(results, arm) for arm in asked)
         self._place = {key: i for i, arm in enumerate(self.arms) for key in (asked[i], arm)}
-        runs = [_networks(results.last, arm) for arm in self.arms]
+        runs = [_networks(results.runs, arm) for arm in self.arms]
         self.folds, self.seeds = _common(runs)
         if not self.folds:
             raise NotRunError([": ".join(arm) for arm in self.arms], "no fold and seed in common")
@@ -179,7 +179,13 @@ class Panel:
                 f"arm {row['arm']!r} of {row['study']}: image {row['sample_id']!r} is there twice in fold "
                 f"{row['fold']} of seed {row['seed']}"
             )
-        return table.assign(_patient=patients(table))
+        table = table.assign(_patient=patients(table))
+        several = table.groupby("sample_id", sort=False)["_patient"].nunique() > 1
+        if several.any():
+            raise ValueError(
+                f"image {several.idxmax()!r} is of two patients: their names differ between the runs"
+            )
+        return table
 
     def _sums(
         self, metric: str, average: str, at: At
@@ -235,7 +241,7 @@ def image_values(table: pd.DataFrame, metric: str) -> Float[np.ndarray, " rows"]
 
 def find_arm(results: Results, arm: str | Arm) -> Arm:
     """The pair of study and arm that is meant; a NotRunError if there is none."""
-    known = results.last[["study", "arm"]].drop_duplicates()
+    known = results.runs[["study", "arm"]].drop_duplicates()
     if isinstance(arm, str):
         studies = known.loc[known["arm"] == arm, "study"].tolist()
         if len(studies) > 1:
