@@ -68,8 +68,8 @@ def verdict(
     - *undecided* at this number of patients and networks if none of these.
 
     The claims of a paper are tested together: the p of a claim is the smallest a for which its interval at
-    level 1 - a decides, and where Holm's step-down at .05 over the claims of its paper does not reach it, the
-    verdict is *undecided*.
+    level 1 - a says the same, and where Holm's step-down at .05 over the claims of its paper (those not run
+    yet included) does not reach it, the verdict is *undecided*.
 
     A claim over several metrics goes by its first one (DSC), and the others are listed with verdicts of their
     own; where the sentence says "all", it is *held* if all are, *reversed* if one is, *no difference* if all
@@ -90,16 +90,34 @@ def verdict(
     """
     if not low <= high:
         raise ValueError(f"{low} to {high} is no interval")
-    if not margin > 0:
-        raise ValueError(f"margin={margin} must be positive")
-    if (expects == "worse") != lower_is_better and expects != "similar":
-        low, high = -high, -low
-    for name, above, below in REGIONS["similar" if expects == "similar" else "better"]:
-        # 0 times infinity is not a number: bounds without a margin stay as they are.
-        bounds = [bound * margin if math.isfinite(bound) else bound for bound in (above, below)]
-        if bounds[0] < low and high < bounds[1]:
+    for name, above, below in regions(expects, margin, lower_is_better=lower_is_better):
+        if above < low and high < below:
             return name
     return "undecided"
+
+
+def regions(
+    expects: Expected, margin: float | int, *, lower_is_better: bool
+) -> list[tuple[str, float, float]]:
+    """`REGIONS` in the unit of a difference: verdict, and the bounds between which its interval must lie.
+
+    Args:
+        expects: What the sentence says of the arms.
+        margin: The largest difference that counts as none.
+        lower_is_better: Whether less of the metric is better; bounds are then those of the mirror image.
+
+    Raises:
+        ValueError: The margin is not positive.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin={margin} must be positive")
+    mirrored = expects != "similar" and (expects == "worse") != lower_is_better
+    found = []
+    for name, *bounds in REGIONS["similar" if expects == "similar" else "better"]:
+        # 0 times infinity is not a number: what has no bound stays without one.
+        above, below = (bound * margin if math.isfinite(bound) else bound for bound in bounds)
+        found.append((name, -below, -above) if mirrored else (name, above, below))
+    return found
 
 
 class Count(Record):
@@ -131,6 +149,7 @@ class Claim(Record):
         id: Short name.
         section: Where it stands.
         quote: Its words.
+        headline: What it says, short, for the first screen; None for the claims that are only in the ledger.
         study: Whose runs decide.
         arms: What the sentence favors, or calls worse, or similar: one arm, or several whose mean is meant.
         against: What they are held against, likewise.
@@ -154,6 +173,7 @@ class Claim(Record):
     id: str
     section: str
     quote: str = Field(max_length=240)
+    headline: str | None = None
     study: str | None = None
     arms: Arms = ()
     against: Arms = ()

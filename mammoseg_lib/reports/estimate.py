@@ -1,0 +1,223 @@
+"""The value of an arm, or of a difference of arms, with the interval that patients and networks leave.
+
+The value of a run is the mean over its last ten epochs: a single one is noise. Micro: the pixels of all test
+images of a seed, all folds, are pooled in each epoch, as in a paper's table; macro: the mean over images.
+Then the mean over seeds. Distances and components are of the epoch that validation liked best, as means over
+images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from mammoseg_lib.metrics import OVERLAP
+from mammoseg_lib.reports.panel import Arm, At, NotRunError, Panel, Results, image_values
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval, in the library's own unit (a DSC lies in 0..1).
+
+    Attributes:
+        value: Of the panel as it is.
+        low: Lower limit of the interval, NaN where there is only one patient.
+        high: Upper limit.
+        widened: By how much the resamples were spread to cover what the folds show; 1: not at all.
+        images: Images tested.
+        patients: Patients who are tested.
+        folds: Folds.
+        seeds: Networks a fold.
+        left_out: Share of tested images without a value (distances where nothing was found).
+        replicates: The value in every resample.
+    """
+
+    value: float
+    low: float
+    high: float
+    widened: float
+    images: int
+    patients: int
+    folds: int
+    seeds: int
+    left_out: float = 0.0
+    replicates: Float[np.ndarray, " n"] = field(
+        repr=False, compare=False, default_factory=lambda: np.empty(0)
+    )
+
+    def at_level(self, level: float) -> tuple[float, float]:
+        """The limits at another level."""
+        if self.patients < 2 or np.isnan(self.replicates).all():
+            return np.nan, np.nan
+        low, high = np.nanquantile(self.replicates, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+
+def value(
+    panel: Panel, arm: str | Arm, metric: str = "dsc", average: str = "micro", at: At | None = None
+) -> Estimate:
+    """What an arm gives.
+
+    Args:
+        panel: That holds the arm.
+        arm: Its name, or study and name.
+        metric: Name in `metrics.OVERLAP`, or another column of the metrics per image.
+        average: "micro" or "macro"; what is no ratio of pixels has only a mean over images.
+        at: "last" epochs or "best" epoch; None takes the last ones for all that can be counted there.
+    """
+    return difference(panel, [arm], [], metric, average, at)
+
+
+def difference(
+    panel: Panel,
+    left: Sequence[str | Arm],
+    right: Sequence[str | Arm],
+    metric: str = "dsc",
+    average: str = "micro",
+    at: At | None = None,
+) -> Estimate:
+    """The mean of some arms minus the mean of others, every arm with the same resamples.
+
+    The interval is that of the resamples (percentiles; see `Panel.resamples`), spread about the value until
+    their standard deviation is that of a jackknife over folds, where that is larger: folds of networks
+    trained on other patients differ by more than their seeds. With one seed a fold nothing else shows how
+    networks differ, so that the jackknife counts with Student's t of its few degrees of freedom.
+
+    Args:
+        panel: That holds the arms.
+        left: Arms whose mean is meant.
+        right: Arms whose mean is subtracted; none: the mean of `left` itself.
+        metric: As in `value`.
+        average: As there.
+        at: As there.
+    """
+    at, average = _where(metric, average, at)
+
+    def evaluate(weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        total = np.mean([panel.values(arm, metric, average, at, weights) for arm in left], axis=0)
+        if len(right):
+            total = total - np.mean(
+                [panel.values(arm, metric, average, at, weights) for arm in right], axis=0
+            )
+        return total
+
+    point = float(evaluate(panel.whole)[0])
+    deviation = evaluate(panel.resamples) - point
+    factor = _widening(deviation, evaluate(panel.without_a_fold), len(panel.seeds))
+    arms = [*left, *right]
+    tested = set().union(*(panel.images(arm) for arm in arms))
+    result = Estimate(
+        value=point,
+        low=np.nan,
+        high=np.nan,
+        widened=factor,
+        images=len(tested),
+        patients=len(panel.patients),
+        folds=len(panel.folds),
+        seeds=len(panel.seeds),
+        left_out=panel.left_out(arms, metric, at) if average == "macro" else 0.0,
+        replicates=point + factor * deviation,
+    )
+    low, high = result.at_level(LEVEL)
+    return replace(result, low=low, high=high)
+
+
+def _where(metric: str, average: str, at: At | None) -> tuple[At, str]:
+    if average not in ("micro", "macro"):
+        raise ValueError(f"average={average!r} is not one of 'micro', 'macro'")
+    if metric in OVERLAP:
+        return at or "last", average
+    return "best", "macro"
+
+
+def _widening(
+    deviation: Float[np.ndarray, " n"], without_a_fold: Float[np.ndarray, " folds"], n_seeds: int
+) -> float:
+    n_folds, spread = len(without_a_fold), np.nanstd(deviation) if len(deviation) else 0.0
+    if n_folds < 2 or not spread > 0:
+        return 1.0
+    center = np.nanmean(without_a_fold)
+    folds = np.sqrt((n_folds - 1) / n_folds * np.nansum((without_a_fold - center) ** 2))
+    if n_seeds == 1:
+        tail = (1 + LEVEL) / 2
+        folds *= stats.t.ppf(tail, n_folds - 1) / stats.norm.ppf(tail)
+    return float(max(1.0, folds / spread))
+
+
+def arms_table(
+    results: Results,
+    *,
+    arms: Iterable[str | Arm] | None = None,
+    metric: str = "dsc",
+    average: str = "micro",
+    n: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every arm by itself, on all folds and seeds that it has.
+
+    Returns:
+        One row per arm: `study, arm, method, variant, label, value, low, high` (the last ten epochs), `best,
+        best_low, best_high` (the epoch that validation liked best), `left_out, images, patients, folds,
+        seeds, origin`.
+    """
+    if arms is None:
+        arms = results.runs[["study", "arm"]].drop_duplicates().itertuples(index=False, name=None)
+    rows = []
+    for arm in arms:
+        panel = Panel(results, [arm], n=n, seed=seed)
+        (key,) = panel.arms
+        own = results.runs[(results.runs["study"] == key[0]) & (results.runs["arm"] == key[1])]
+        last, best = (value(panel, key, metric, average, at) for at in (None, "best"))
+        rows.append(
+            {
+                **dict(zip(("study", "arm"), key, strict=True)),
+                **own.iloc[0][["method", "variant", "label"]].to_dict(),
+                **{name: getattr(last, name) for name in ("value", "low", "high")},
+                **dict(
+                    zip(("best", "best_low", "best_high"), (best.value, best.low, best.high), strict=True)
+                ),
+                **{
+                    name: getattr(last, name) for name in ("left_out", "images", "patients", "folds", "seeds")
+                },
+                "origin": origin(own),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def origin(runs: pd.DataFrame) -> str:
+    """Where some runs come from: "this machine", "shipped", or both."""
+    return " and ".join(sorted(set(runs["origin"])))
+
+
+def gather(results: Iterable[Results]) -> Results:
+    """The results of several studies as one."""
+    parts = list(results)
+    return SimpleNamespace(
+        **{
+            name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+            for name in ("runs", "best", "last")
+        }
+    )
+
+
+__all__ = [
+    "LEVEL",
+    "Estimate",
+    "NotRunError",
+    "Panel",
+    "arms_table",
+    "difference",
+    "gather",
+    "image_values",
+    "origin",
+    "value",
+]

@@ -1,0 +1,311 @@
+"""Arms of studies as arrays of counts, on the folds and seeds that they share, and their resamples.
+
+A resample draws patients with replacement and, for every fold, the networks (seeds) whose predictions stand
+for it. All arms of a panel are resampled alike, so that differences between them are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from mammoseg_lib.metrics import COUNTS, OVERLAP, overlap
+from mammoseg_lib.splits import patients
+
+Arm = tuple[str, str]
+At = Literal["last", "best"]
+REST = ".rest"
+"""A study of this ending holds further arms of the study before it, run in the same way."""
+
+
+@runtime_checkable
+class Results(Protocol):
+    """Measured numbers: a row for each run, and for each of its test images."""
+
+    runs: pd.DataFrame
+    best: pd.DataFrame
+    last: pd.DataFrame
+
+
+class NotRunError(ValueError):
+    """An arm is not there, or not on any fold and seed that the others have.
+
+    Attributes:
+        missing: Which, as "study: arm".
+    """
+
+    def __init__(self, missing: Sequence[str], reason: str):
+        super().__init__(f"{reason}: {', '.join(missing)}")
+        self.missing = tuple(missing)
+
+
+class Panel:
+    """The runs of some arms on the folds and seeds that all of them have.
+
+    Args:
+        results: Measured numbers.
+        arms: Names of arms, where the results are of one study; or pairs of study and arm. An arm that a
+            study lacks is looked for in the study of that name that ends in ".rest".
+        n: Resamples.
+        seed: Of the resampling.
+
+    Attributes:
+        arms: Pairs of study and arm, in the order given.
+        folds: The folds that all arms have, with the same seeds.
+        seeds: The seeds that all arms have on all these folds.
+
+    Raises:
+        NotRunError: An arm has no run, or none on a fold and seed that the others have.
+        ValueError: An image is there twice in one epoch of one run, or is of two patients.
+    """
+
+    def __init__(self, results: Results, arms: Iterable[str | Arm], *, n: int = 2000, seed: int = 0):
+        self._results, self.n, self._seed = results, n, seed
+        asked = list(dict.fromkeys(arms))
+        self.arms = tuple(find_arm(results, arm) for arm in asked)
+        self._place = {key: i for i, arm in enumerate(self.arms) for key in (asked[i], arm)}
+        runs = [_networks(results.runs, arm) for arm in self.arms]
+        self.folds, self.seeds = _common(runs)
+        if not self.folds:
+            raise NotRunError([": ".join(arm) for arm in self.arms], "no fold and seed in common")
+
+    @property
+    def n_networks(self) -> int:
+        """Networks of one arm: folds times seeds."""
+        return len(self.folds) * len(self.seeds)
+
+    @cached_property
+    def patients(self) -> list[str]:
+        """Patients who are tested in some arm; an image without a patient counts as one."""
+        return sorted(set(self._rows("last")["_patient"]))
+
+    def images(self, arm: str | Arm) -> set[str]:
+        """The images that an arm is tested on."""
+        table = self._rows("last")
+        return set(table.loc[table["_arm"] == self.index(arm), "sample_id"])
+
+    def index(self, arm: str | Arm) -> int:
+        """The place of an arm; a NotRunError if the panel does not hold it."""
+        if arm not in self._place:
+            raise NotRunError([": ".join(arm) if isinstance(arm, tuple) else arm], "not in this panel")
+        return self._place[arm]
+
+    def left_out(self, arms: Iterable[str | Arm], metric: str, at: At) -> float:
+        """The share of tested images, over the networks of some arms, that have no value of a metric."""
+        places = [self.index(arm) for arm in arms]
+        table = self._rows(at)
+        tested = table[table["_arm"].isin(places)].groupby(["_arm", "_network", "sample_id"]).ngroups
+        return 1 - float(self._sums(metric, "macro", at)[places, ..., 1].sum()) / tested
+
+    def values(
+        self, arm: str | Arm, metric: str, average: str, at: At, weights: tuple[np.ndarray, np.ndarray]
+    ) -> Float[np.ndarray, " n"]:
+        """One value of an arm for each set of weights.
+
+        Micro: for each slot of networks and each epoch the pixels of all folds are pooled; macro: the mean
+        over images of the mean over epochs. Then the mean over epochs and slots.
+
+        Args:
+            arm: Which.
+            metric: Name in `metrics.OVERLAP`, or for `at="best"` another column of the metrics per image.
+            average: "micro" or "macro".
+            at: "last": the last epochs; "best": the epoch that validation liked best.
+            weights: Of patients [n p] and of networks [n slots networks]; see `resamples`.
+        """
+        sums = self._sums(metric, average, at)[self.index(arm)]
+        finish = _ratio if average == "macro" else _pooled(metric)
+        return _weighted(sums, *weights, finish)
+
+    @cached_property
+    def whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weights of the panel as it is: every patient once, a slot for every seed."""
+        v = np.zeros((1, len(self.seeds), len(self.folds), len(self.seeds)))
+        for slot in range(len(self.seeds)):
+            v[0, slot, :, slot] = 1
+        return np.ones((1, len(self.patients))), v.reshape(1, len(self.seeds), self.n_networks)
+
+    @cached_property
+    def without_a_fold(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights that leave out one fold each."""
+        w, v = self.whole
+        n_folds = len(self.folds)
+        v = np.repeat(v.reshape(1, len(self.seeds), n_folds, len(self.seeds)), n_folds, axis=0)
+        v[np.arange(n_folds), :, np.arange(n_folds), :] = 0
+        return np.repeat(w, n_folds, axis=0), v.reshape(n_folds, len(self.seeds), self.n_networks)
+
+    @cached_property
+    def resamples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of `n` resamples of the patients and of each fold's networks together.
+
+        Of S > 1 seeds S - 1 are drawn with replacement, independently for each fold: the variance of a mean
+        of S - 1 draws is what an unbiased estimate from S values gives. Of a single seed nothing can be
+        drawn.
+        """
+        rng = np.random.default_rng(self._seed)
+        n_patients, n_folds, n_seeds = len(self.patients), len(self.folds), len(self.seeds)
+        w = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=self.n)
+        slots = max(1, n_seeds - 1)
+        drawn = rng.integers(n_seeds, size=(self.n, slots, n_folds))
+        v = drawn[..., None] == np.arange(n_seeds)
+        return w.astype(np.float64), v.astype(np.float64).reshape(self.n, slots, self.n_networks)
+
+    def _rows(self, at: At) -> pd.DataFrame:
+        """The rows of all arms, with the place of their arm, network and epoch (0 is the last)."""
+        store = self.__dict__.setdefault("_tables", {})
+        if at not in store:
+            store[at] = self._select(at)
+        return store[at]
+
+    def _select(self, at: At) -> pd.DataFrame:
+        table = self._results.last if at == "last" else self._results.best.assign(epoch=0)
+        parts = [_of(table, arm).assign(_arm=number) for number, arm in enumerate(self.arms)]
+        table = pd.concat(parts, ignore_index=True)
+        grid = pd.MultiIndex.from_product([self.folds, self.seeds])
+        table["_network"] = grid.get_indexer(pd.MultiIndex.from_frame(table[["fold", "seed"]]))
+        table = table[table["_network"] >= 0].copy()
+        run = table.groupby(["_arm", "_network"], sort=False)["epoch"]
+        table["_epoch"] = run.rank(method="dense", ascending=False).astype(int) - 1
+        n_epochs = int(table.groupby(["_arm", "_network"])["_epoch"].max().min()) + 1
+        table = table[table["_epoch"] < n_epochs]
+        twice = table.duplicated(["_arm", "_network", "_epoch", "sample_id"])
+        if twice.any():
+            row = table[twice].iloc[0]
+            raise ValueError(
+                f"arm {row['arm']!r} of {row['study']}: image {row['sample_id']!r} is there twice in fold "
+                f"{row['fold']} of seed {row['seed']}"
+            )
+        table = table.assign(_patient=patients(table))
+        several = table.groupby("sample_id", sort=False)["_patient"].nunique() > 1
+        if several.any():
+            raise ValueError(
+                f"image {several.idxmax()!r} is of two patients: their names differ between the runs"
+            )
+        return table
+
+    def _sums(
+        self, metric: str, average: str, at: At
+    ) -> Float[np.ndarray, "arms networks epochs patients c"]:
+        """What is added up over patients: the four counts, or the values of images and their number."""
+        key = (at, "micro" if average == "micro" else metric)
+        store = self.__dict__.setdefault("_arrays", {})
+        if key not in store:
+            store[key] = self._counts(at) if average == "micro" else self._image_values(metric, at)
+        return store[key]
+
+    def _counts(self, at: At) -> np.ndarray:
+        table = self._rows(at)
+        n_epochs = int(table["_epoch"].max()) + 1
+        sums = np.zeros((len(self.arms), self.n_networks, n_epochs, len(self.patients), len(COUNTS)))
+        place = tuple(table[name].to_numpy() for name in ("_arm", "_network", "_epoch"))
+        np.add.at(sums, (*place, self._patient_codes(table)), table[list(COUNTS)].to_numpy(np.float64))
+        return sums
+
+    def _image_values(self, metric: str, at: At) -> np.ndarray:
+        table = self._rows(at)
+        value = image_values(table, metric)
+        image = table.assign(_value=value, _code=self._patient_codes(table))
+        # An image's value is the mean over epochs; one without a value in any epoch is left out.
+        mean = image.groupby(["_arm", "_network", "_code", "sample_id"], sort=False)["_value"].mean()
+        mean = mean.dropna().reset_index()
+        sums = np.zeros((len(self.arms), self.n_networks, 1, len(self.patients), 2))
+        place = (mean["_arm"].to_numpy(), mean["_network"].to_numpy(), 0, mean["_code"].to_numpy())
+        np.add.at(sums, place, np.column_stack([mean["_value"], np.ones(len(mean))]))
+        return sums
+
+    def _patient_codes(self, table: pd.DataFrame) -> Int[np.ndarray, " rows"]:
+        codes = pd.Index(self.patients).get_indexer(table["_patient"])
+        if (codes < 0).any():
+            raise ValueError("the best epochs are of other patients than the last ones")
+        return codes
+
+
+def image_values(table: pd.DataFrame, metric: str) -> Float[np.ndarray, " rows"]:
+    """A metric of every row of a table of images; NaN where it is undefined.
+
+    A prediction without a component has no number of components: finding nothing is fewer, but not better.
+    """
+    if metric in OVERLAP:
+        return overlap(**{name: table[name].to_numpy(np.float64) for name in COUNTS})[metric]
+    if metric not in table:
+        raise ValueError(
+            f"metric={metric!r} is not measured; there are {', '.join(OVERLAP)} and what `best` holds"
+        )
+    values = table[metric].to_numpy(np.float64)
+    return np.where(values == 0, np.nan, values) if metric == "components" else values
+
+
+def find_arm(results: Results, arm: str | Arm) -> Arm:
+    """The pair of study and arm that is meant; a NotRunError if there is none."""
+    known = results.runs[["study", "arm"]].drop_duplicates()
+    if isinstance(arm, str):
+        studies = known.loc[known["arm"] == arm, "study"].tolist()
+        if len(studies) > 1:
+            raise ValueError(f"arm {arm!r} is in {' and '.join(studies)}; give a pair of study and arm")
+        if not studies:
+            raise NotRunError([arm], "not run")
+        return studies[0], arm
+    pairs = set(known.itertuples(index=False, name=None))
+    study, name = arm
+    for pair in ((study, name), (study + REST, name)):
+        if pair in pairs:
+            return pair
+    raise NotRunError([f"{study}: {name}"], "not run")
+
+
+def _of(table: pd.DataFrame, arm: Arm) -> pd.DataFrame:
+    return table[(table["study"] == arm[0]) & (table["arm"] == arm[1])]
+
+
+def _networks(table: pd.DataFrame, arm: Arm) -> set[tuple[int, int]]:
+    return set(_of(table, arm)[["fold", "seed"]].drop_duplicates().itertuples(index=False, name=None))
+
+
+def _common(runs: list[set[tuple[int, int]]]) -> tuple[list[int], list[int]]:
+    """The most folds that all arms have with one seed, and all seeds with which they have these folds."""
+    shared = set.intersection(*runs)
+    by_seed = {seed: {f for f, s in shared if s == seed} for _, seed in shared}
+    if not by_seed:
+        return [], []
+    folds = max((by_seed[seed] for seed in sorted(by_seed)), key=len)
+    return sorted(folds), sorted(seed for seed, own in by_seed.items() if own >= folds)
+
+
+def _weighted(
+    sums: Float[np.ndarray, "networks epochs patients c"],
+    w: Float[np.ndarray, "n patients"],
+    v: Float[np.ndarray, "n slots networks"],
+    finish: Callable[[np.ndarray], np.ndarray],
+    chunk: int = 500,
+) -> Float[np.ndarray, " n"]:
+    n_networks, n_epochs, n_patients, n_columns = sums.shape
+    flat = sums.transpose(2, 0, 1, 3).reshape(n_patients, -1)
+    values = np.empty(len(w))
+    for start in range(0, len(w), chunk):
+        part = slice(start, start + chunk)
+        by_network = (w[part] @ flat).reshape(-1, n_networks, n_epochs * n_columns)
+        slots = (v[part] @ by_network).reshape(len(by_network), -1, n_epochs, n_columns)
+        values[part] = _mean(finish(slots).reshape(len(by_network), -1))
+    return values
+
+
+def _pooled(metric: str) -> Callable[[np.ndarray], np.ndarray]:
+    if metric not in OVERLAP:
+        raise ValueError(f"{metric} has no micro average: it is no ratio of pixels")
+    return lambda sums: overlap(*np.moveaxis(sums, -1, 0))[metric]
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    total, number = sums[..., 0], sums[..., 1]
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+
+
+def _mean(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """The mean of what is defined."""
+    defined = ~np.isnan(values)
+    total, count = np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
