@@ -14,8 +14,8 @@ import pandas as pd
 from mammoseg_lib import paths
 from mammoseg_lib.provenance import notebook_digest
 
-# What the four papers print, by the number that this project gives to a paper. Which of our figures shows which
-# of them is said where the figure is written: `Outputs.figure(..., of="000 Figure 1")`.
+# What the four papers print, by the number that this project gives to a paper. Which of our figures shows
+# which of them is said where the figure is written: `Outputs.figure(..., of="000 Figure 1")`.
 EXHIBITS: dict[str, dict[str, str]] = {
     "000": {
         "Figure 1": "Pairs of predictions that binary cross-entropy cannot tell apart",
@@ -84,7 +84,7 @@ class Output:
 
     @property
     def exhibits(self) -> list[tuple[str, str, str]]:
-        """What it shows of the papers: number of the paper, figure or table, and the part of it if not all."""
+        """What it shows of the papers: the paper's number, figure or table, and the part of it if not all."""
         return [
             (paper, f"{kind} {number}", part)
             for paper, kind, number, part in _EXHIBIT.findall(self.record.get("of") or "")
@@ -123,16 +123,16 @@ class Output:
 
 
 def outputs() -> list[Output]:
-    """All figures and tables of the repository, by notebook; of real images only the tables of numbers.
+    """All figures and tables on this machine, by notebook; of real images only the tables of numbers.
 
     What a reader wrote with parameters of their own (figures/mine/) is not among them.
     """
     return sorted([*_figures(), *_tables()], key=lambda each: (each.notebook, each.is_table, each.id))
 
 
-def shown_as(exhibit: str, paper: str) -> list[Output]:
+def shown_as(exhibit: str, paper: str, among: list[Output]) -> list[Output]:
     """The outputs that show a figure or table of a paper, figures first."""
-    found = [each for each in outputs() if any(e[:2] == (paper, exhibit) for e in each.exhibits)]
+    found = [each for each in among if any(e[:2] == (paper, exhibit) for e in each.exhibits)]
     return sorted(found, key=lambda each: (each.is_table, each.real, each.exhibits, each.id))
 
 
@@ -143,9 +143,7 @@ def find(text: str) -> list[Output]:
         GalleryError: If there is none.
     """
     everything = outputs()
-    wanted = Path(text)
-    name = (wanted.with_suffix("") if wanted.suffix in (".png", ".svg", ".json", ".csv") else wanted).as_posix()
-    name = re.sub(r"^(.*/)?figures/", "", name)
+    name = re.sub(r"^(.*/)?figures/|\.(png|svg|json|csv)$", "", text.replace("\\", "/"))
     exhibit = _EXHIBIT.fullmatch(text.strip())
     for matches in (
         lambda each: each.id == name,
@@ -172,8 +170,9 @@ def cells(number: str) -> list[tuple[Output, str, str]]:
     for each in outputs():
         if each.is_table:
             table = each.table()
-            for row, column in zip(*(table == number).to_numpy().nonzero(), strict=True):
-                found.append((each, str(table.iat[row, 0]), str(table.columns[column])))
+            values = table.to_numpy()
+            for row, column in zip(*(values == number).nonzero(), strict=True):
+                found.append((each, str(values[row, 0]), str(table.columns[column])))
     return found
 
 
@@ -233,22 +232,18 @@ def _plain(value: object) -> str:
 
 
 def _figures() -> Iterator[Output]:
-    for path in paths.figures().glob("[0-9]*/*.png"):
-        yield Output(
-            id=f"{path.parent.name}/{path.stem}",
-            notebook=path.parent.name,
-            name=path.stem,
-            files=tuple(f for f in (path, path.with_suffix(".svg")) if f.exists()),
-            record=_record(path),
-        )
+    for folder in ("", "trained/"):
+        for path in (paths.figures() / folder).glob("[0-9]*/*.png"):
+            name = f"{folder}{path.parent.name}/{path.stem}"
+            files = tuple(file for file in (path, path.with_suffix(".svg")) if file.exists())
+            yield Output(name, path.parent.name, path.stem, files, _record(path))
 
 
 def _tables() -> Iterator[Output]:
-    for real in (False, True):
-        for path in (paths.figures(real=real) / "tables").glob("*.csv"):
+    for folder in ("", "trained/", "real/"):
+        for path in (paths.figures() / folder / "tables").glob("*.csv"):
             notebook, _, name = path.stem.partition("-")
-            folder = "real/tables" if real else "tables"
-            yield Output(f"{folder}/{path.stem}", notebook, name, (path,), _record(path))
+            yield Output(f"{folder}tables/{path.stem}", notebook, name, (path,), _record(path))
 
 
 def _record(path: Path) -> dict:

@@ -9,12 +9,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import nbformat
-
 from mammoseg_lib import paths
 from mammoseg_lib.notebooks import available
 from mammoseg_lib.reports.gallery import outputs
-from mammoseg_lib.site import notebooks, pages
+from mammoseg_lib.site import notebooks, pages, parts
 from mammoseg_lib.site.links import Links
 
 HERE = Path(__file__).parent
@@ -30,14 +28,14 @@ def build_site(out: Path | None = None) -> Path:
     """Build the web site from the committed notebooks and the figures that there are. Executes nothing.
 
     Args:
-        out: Folder to write, by default .site below the project. A site that stands there is replaced; any other
-            folder that is not empty is left alone.
+        out: Folder to write, by default .site below the project. A site that stands there is replaced;
+            any other folder that is not empty is left alone.
 
     Returns:
         The first page, to be opened in a browser.
 
     Raises:
-        SiteError: If a link leads nowhere, Sphinx finds fault with a page, or the folder holds something else.
+        SiteError: If a link leads nowhere, Sphinx finds fault with a page, or the folder holds other things.
     """
     out = (out or paths.home() / ".site").resolve()
     if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
@@ -67,41 +65,42 @@ def write_sources(source: Path) -> list[str]:
     names = available()
     solutions = [name for name in names if (paths.NOTEBOOKS / "solutions" / f"{name}.ipynb").exists()]
     titles = {name: notebooks.title(paths.NOTEBOOKS / f"{name}.ipynb") for name in names}
-    everything = outputs()
     _static(source)
-    (source / "_thumbnails").mkdir()
+    everything = outputs()
+    places = {f"notebooks/{name}.ipynb": name for name in names}
+    places |= {f"notebooks/solutions/{name}.ipynb": "" for name in solutions}
+    shown = {}
+    for place, name in places.items():
+        of_it = [each for each in everything if each.notebook == name]
+        shown[place] = notebooks.Page(paths.PROJECT / place, place, of_it, source)
+        everything += shown[place].missing
     thumbnails = {
-        each.id: pages.thumbnail(each, source / "_thumbnails").relative_to(source).as_posix()
-        for each in everything
-        if not each.is_table
+        each.id: parts.thumbnail(each.files[0], each.id, source) for each in everything if not each.is_table
     }
+    for name in names:
+        if first := shown[f"notebooks/{name}.ipynb"].pictures[:1]:
+            thumbnails[name] = parts.thumbnail(first[0], name, source)
     documents = _documents()
     written = {
-        "index.md": pages.index(thumbnails),
+        "index.md": pages.index(everything, thumbnails),
         "papers/index.md": pages.papers_index(),
-        **{f"papers/{paper.key}.md": pages.paper_page(paper) for paper in pages.papers()},
-        "notebooks/index.md": pages.notebooks_index(titles, everything, thumbnails),
+        **{f"papers/{paper.key}.md": pages.paper_page(paper, everything) for paper in pages.papers()},
+        "notebooks/index.md": pages.notebooks_index(titles, thumbnails),
         "notebooks/solutions/index.md": pages.solutions_index({name: titles[name] for name in solutions}),
         "gallery.md": pages.gallery(titles, everything, thumbnails),
         "guide.md": pages.guide({place: _heading(text) for place, text in documents.items()}),
         **{f"figures/{each.id}.md": pages.output_page(each, titles) for each in everything},
     }
+    links = Links(source, {*written, *documents, *places}, _folders(documents, everything))
+    written |= {place: links.rewrite(text, place) for place, text in documents.items()}
+    written |= {place: page.text(links) for place, page in shown.items()}
     for place, text in written.items():
         _write(source / place, text)
     for each in everything:
         for path in (*each.files, each.sidecar):
-            if path.exists():
-                shutil.copyfile(path, source / "figures" / Path(each.id).with_suffix(path.suffix))
-
-    places = [f"notebooks/{name}.ipynb" for name in names]
-    places += [f"notebooks/solutions/{name}.ipynb" for name in solutions]
-    links = Links(source, {*written, *documents, *places}, _folders(documents, everything))
-    for place, text in documents.items():
-        _write(source / place, links.rewrite(text, place))
-    for place in places:
-        of_it = [each for each in everything if each.notebook == Path(place).stem and "solutions" not in place]
-        page = notebooks.page(paths.PROJECT / place, place, of_it, links)
-        _write(source / place, nbformat.writes(page))
+            target = source / "figures" / Path(each.id).with_suffix(path.suffix)
+            if path.exists() and path != target:
+                shutil.copyfile(path, target)
     return links.dead
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mammoseg_lib import paths
 
+NOT_HERE = ("figures/trained/", "figures/real/", "figures/mine/")  # git ignores them
 PAGES = (".md", ".ipynb")
 # A link whose words may hold code, or code, in which nothing is a link.
 _LINK = re.compile(
@@ -20,8 +21,8 @@ _LINK = re.compile(
 class Links:
     """Rewrites the relative links of a page, and brings along what they point to.
 
-    The sources of the site mirror the repository, so that most links stay as they are. A link to a folder leads
-    to the page that stands for it, and a file that is no page (code, YAML, CSV) is copied beside the pages.
+    The sources of the site mirror the repository, so that most links stay as they are. A link to a folder
+    leads to the page that stands for it, and a file that is no page (code, YAML, CSV) is copied along.
 
     Attributes:
         source: The folder of the site's sources.
@@ -41,9 +42,11 @@ class Links:
     def _link(self, found: re.Match, page: str) -> str:
         if found["code"]:
             return found["code"]
-        return f"{self.rewrite(found['words'], page)}({self._target(found['target'], page)})"
+        words, target = self.rewrite(found["words"], page), self._target(found["target"], page)
+        return f"{words}({target})" if target else words.lstrip("!")[1:-1]
 
-    def _target(self, target: str, page: str) -> str:
+    def _target(self, target: str, page: str) -> str | None:
+        """Where a link leads on the site; None where it names a file that this machine has not made yet."""
         if re.match(r"[a-z]+:|#|<", target):
             return target
         path, hash_, anchor = target.partition("#")
@@ -52,6 +55,8 @@ class Links:
         if place in self.folders:
             return os.path.relpath(self.folders[place], folder).replace(os.sep, "/") + hash_ + anchor
         if place not in self.pages and not self._copied(place):
+            if place.startswith(NOT_HERE):
+                return None
             self.dead.append(f"{page}: {target}")
         return target
 

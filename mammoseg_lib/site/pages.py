@@ -1,20 +1,12 @@
-"""The pages that the site adds to the repository's own: the index by paper, the gallery, a page for each figure."""
+"""The pages that the site adds: the index by paper, the gallery, and a page for each figure and table."""
 
 from __future__ import annotations
-
-import html
-import json
-from pathlib import Path
-
-from PIL import Image
 
 from mammoseg_lib.papers import load_paper, paper_keys
 from mammoseg_lib.papers.schema import Paper
 from mammoseg_lib.reports.gallery import EXHIBITS, Output, origin, shown_as
+from mammoseg_lib.site.parts import card, cell, grid, preview, shown, toctree, up
 
-THUMBNAIL = (480, 320)
-SCREEN = 90 / 150  # a figure's size on the screen over that of its file; see plots.style
-ROWS = 40  # of a table on a page; the file has all
 NO_CONTENTS = "html_theme.sidebar_secondary.remove: true"  # beside a page that one sees at a glance
 SECTIONS = {
     "0": "Start and data", "1": "Losses and networks", "2": "Training", "3": "Ablations",
@@ -22,20 +14,15 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def up(place: str) -> str:
-    """The way from a page to the top of the site: "../" for each folder."""
-    return "../" * place.count("/")
-
-
-def index(thumbnails: dict[str, str]) -> str:
+def index(outputs: list[Output], thumbnails: dict[str, str]) -> str:
     """The first page: every figure and table of every paper, with a picture."""
     text = [
         f"---\n{NO_CONTENTS}\n---",
         "# mammoseg",
-        "A reproducible companion to four papers on breast mass segmentation: what they describe, re-implemented "
-        "and tested; what they leave open, as a named switch; what they published, beside what can be reproduced. "
-        "Below are all figures and tables of the four papers; each leads to ours, and from there to the notebook, "
-        "its parameters and what it was computed from.",
+        "A reproducible companion to four papers on breast mass segmentation: what they describe, "
+        "re-implemented and tested; what they leave open, as a named switch; what they published, beside "
+        "what can be reproduced. Below are all figures and tables of the four papers; each leads to ours, and "
+        "from there to the notebook, its parameters and what it was computed from.",
         "[Start here](notebooks/00_start_here.ipynb) · [all notebooks](notebooks/index.md) · "
         "[all figures and tables](gallery.md) · [how to install and run it](README.md)",
     ]
@@ -44,14 +31,14 @@ def index(thumbnails: dict[str, str]) -> str:
         text.append(f"[All of it on one page](papers/{paper.key}.md) · {paper.venue}")
         cards = []
         for exhibit, what in EXHIBITS[paper.cite].items():
-            found = shown_as(exhibit, paper.cite)
+            found = shown_as(exhibit, paper.cite, outputs)
             link = f"papers/{paper.key}.html#{anchor(exhibit)}"
-            cards.append(card(exhibit, what, link, found[0] if found else None, thumbnails, ""))
+            cards.append(card(exhibit, what, link, preview(found[0] if found else None, thumbnails, "")))
         text.append(grid(cards))
     return "\n\n".join([*text, toctree("papers/index", "notebooks/index", "gallery", "guide")])
 
 
-def paper_page(paper: Paper) -> str:
+def paper_page(paper: Paper, outputs: list[Output]) -> str:
     """A paper: each of its figures and tables beside ours."""
     text = [
         f"# {paper.cite} · {paper.title}",
@@ -59,7 +46,7 @@ def paper_page(paper: Paper) -> str:
     ]
     for exhibit, what in EXHIBITS[paper.cite].items():
         text += [f"## {exhibit}", f"*{what}.*"]
-        found = shown_as(exhibit, paper.cite)
+        found = shown_as(exhibit, paper.cite, outputs)
         if not found:
             text.append("Not shown yet.")
         for output in found:
@@ -78,23 +65,20 @@ def papers_index() -> str:
     return "\n\n".join(["# Papers", "\n".join(lines), toctree(*(paper.key for paper in papers()))])
 
 
-def notebooks_index(titles: dict[str, str], outputs: list[Output], thumbnails: dict[str, str]) -> str:
-    """The list of notebooks, each with its first figure."""
-    text = ["# Notebooks"]
-    trees = []
+def notebooks_index(titles: dict[str, str], thumbnails: dict[str, str]) -> str:
+    """The list of notebooks, each with its first picture."""
+    text, trees = ["# Notebooks"], []
     for number, section in SECTIONS.items():
         names = [name for name in titles if name.startswith(number)]
-        if not names:
-            continue
-        first = {name: next((x for x in outputs if x.notebook == name and not x.is_table), None) for name in names}
-        cards = [
-            card(f"{name[:2]} {titles[name]}", "", f"{name}.html", first[name], thumbnails, "../")
-            for name in names
-        ]
-        text += [f"## {section}", grid(cards)]
-        trees.append(toctree(*names, caption=section))
-    return "\n\n".join([*text, "[Solutions to the exercises](solutions/index.md)", *trees,
-                        toctree("solutions/index", caption="Solutions")])  # fmt: skip
+        if names:
+            cards = [
+                card(f"{name[:2]} {titles[name]}", "", f"{name}.html", preview(name, thumbnails, "../"))
+                for name in names
+            ]
+            text += [f"## {section}", grid(cards, 3)]
+            trees.append(toctree(*names, caption=section))
+    text.append("[Solutions to the exercises](solutions/index.md)")
+    return "\n\n".join([*text, *trees, toctree("solutions/index", caption="Solutions")])
 
 
 def solutions_index(titles: dict[str, str]) -> str:
@@ -110,7 +94,7 @@ def gallery(titles: dict[str, str], outputs: list[Output], thumbnails: dict[str,
         text.append(f"## {name[:2]} {titles.get(name, name)}")
         of_it = [output for output in outputs if output.notebook == name]
         text.append(grid([
-            card(each.title, remark(each), f"figures/{each.id}.html", each, thumbnails, "")
+            card(each.title, remark(each), f"figures/{each.id}.html", preview(each, thumbnails, ""))
             for each in of_it
         ]))  # fmt: skip
     return "\n\n".join(text)
@@ -151,30 +135,6 @@ def output_page(output: Output, titles: dict[str, str]) -> str:
     ])  # fmt: skip
 
 
-def shown(output: Output, top: str, *, link: bool = True) -> str:
-    """A figure as a picture, a table as a table."""
-    return table(output, top) if output.is_table else figure(output, top, link=link)
-
-
-def figure(output: Output, top: str, *, link: bool = True) -> str:
-    """A figure's picture at the size that it has in the notebook, and the way to its record."""
-    with Image.open(output.files[0]) as image:
-        width = round(image.width * SCREEN)
-    place = f"{top}figures/{output.id}"
-    lines = [f":::{{image}} {place}.png", f":alt: {quoted(output.alt)}", f":width: {width}px"]
-    if link:
-        lines.append(f":target: {place}.html")
-    return "\n".join([*lines, ":::"])
-
-
-def table(output: Output, top: str) -> str:
-    """The first rows of a table."""
-    cells = output.table()
-    body = cells.head(ROWS).to_html(index=False, border=0, escape=True)
-    more = f"\n\nThe first {ROWS} of {len(cells)} rows; all are in [the file]({top}figures/{output.id}.csv)."
-    return f"```{{raw}} html\n<div class='numbers'>{body}</div>\n```" + (more if len(cells) > ROWS else "")
-
-
 def source_line(output: Output, top: str) -> str:
     """The links from a figure or table to its record and its notebook."""
     images = "real images" if output.real else ""
@@ -192,35 +152,6 @@ def exhibit_links(output: Output, top: str) -> list[str]:
     ]
 
 
-def card(title: str, text: str, link: str, output: Output | None, thumbnails: dict[str, str], top: str) -> str:
-    """A thumbnail that leads to a page."""
-    lines = [f"::::{{grid-item-card}} {title}", f":link: {link}", ":link-type: url"]
-    picture = output is not None and not output.is_table
-    if picture:
-        lines += [f":img-top: {top}{thumbnails[output.id]}", f":img-alt: {quoted(output.alt)}"]
-    corner = [":::{card-header}", miniature(output), ":::"] if output is not None and output.is_table else []
-    return "\n".join([*lines, "", *corner, text, "::::"])
-
-
-def miniature(output: Output) -> str:
-    """The upper left corner of a table, as a picture of it."""
-    corner = output.table().iloc[:4, :4].map(lambda text: text[:14])
-    body = corner.rename(columns=lambda text: str(text)[:14]).to_html(index=False, border=0, escape=True)
-    return f"```{{raw}} html\n<div class='corner' aria-hidden='true'>{body}</div>\n```"
-
-
-def thumbnail(output: Output, folder: Path) -> Path:
-    """Write a small picture of a figure, on a white card of one size."""
-    path = folder / f"{output.id.replace('/', '-')}.png"
-    with Image.open(output.files[0]) as image:
-        small = image.convert("RGB")
-        small.thumbnail(THUMBNAIL)
-    canvas = Image.new("RGB", THUMBNAIL, "white")
-    canvas.paste(small, tuple((a - b) // 2 for a, b in zip(THUMBNAIL, small.size, strict=True)))
-    canvas.save(path, optimize=True)
-    return path
-
-
 def papers() -> list[Paper]:
     """The papers in the order of their numbers."""
     return sorted(map(load_paper, paper_keys()), key=lambda paper: paper.cite)
@@ -229,24 +160,3 @@ def papers() -> list[Paper]:
 def anchor(exhibit: str) -> str:
     """The address of a paper's figure or table on its page: "figure-1"."""
     return exhibit.lower().replace(" ", "-")
-
-
-def grid(cards: list[str]) -> str:
-    """Cards side by side, as many as fit."""
-    return "\n".join([":::::{grid} 2 2 3 4", ":gutter: 3", "", *cards, ":::::"])
-
-
-def toctree(*places: str, caption: str = "") -> str:
-    """A hidden table of contents, from which the theme makes its navigation."""
-    lines = ["```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else []), "", *places, "```"]
-    return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """A text as it stands, in a cell of a Markdown table."""
-    return html.escape(text).replace("|", "&#124;").replace("*", "&#42;").replace("_", "&#95;").replace("$", "&#36;")
-
-
-def quoted(text: str) -> str:
-    """A text as the value of an option, on one line."""
-    return json.dumps(" ".join(text.split()), ensure_ascii=False)
