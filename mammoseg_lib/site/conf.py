@@ -31,7 +31,7 @@ html_copy_source = False
 html_show_search_summary = False  # would fetch each page found, which a browser refuses on file://
 html_show_sphinx = False
 html_use_index = False
-html_sidebars = {"figures/**": []}
+html_sidebars = {"figures/**": [], "gallery": []}
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "logo": {"text": "mammoseg"},

@@ -21,8 +21,8 @@ def index(outputs: list[Output], thumbnails: dict[str, str]) -> str:
         "# mammoseg",
         "A reproducible companion to four papers on breast mass segmentation: what they describe, "
         "re-implemented and tested; what they leave open, as a named switch; what they published, beside "
-        "what can be reproduced. Below are all figures and tables of the four papers; each leads to ours, and "
-        "from there to the notebook, its parameters and what it was computed from.",
+        "what can be reproduced. Below are all figures and tables of the four papers; each leads to ours, "
+        "and from there to the notebook, its parameters and what it was computed from.",
         "[Start here](notebooks/00_start_here.ipynb) · [all notebooks](notebooks/index.md) · "
         "[all figures and tables](gallery.md) · [how to install and run it](README.md)",
     ]
