@@ -50,7 +50,13 @@ def table(output: Output, top: str) -> str:
 
 def card(title: str, text: str, link: str, picture: list[str]) -> str:
     """A card that leads to a page; `picture` is what `preview` gives."""
-    lines = [f"::::{{grid-item-card}} {title}", f":link: {link}", ":link-type: url"]
+    name = f"{title}: {text}" if text else title
+    lines = [
+        f"::::{{grid-item-card}} {title}",
+        f":link: {link}",
+        ":link-type: url",
+        f":link-alt: {quoted(name)}",
+    ]
     return "\n".join([*lines, *picture, "", text, "::::"])
 
 
