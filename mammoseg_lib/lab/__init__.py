@@ -1,4 +1,4 @@
-"""`make lab`: JupyterLab on the notebooks, with the repository as its root so that all their links lead somewhere."""
+"""`make lab`: JupyterLab on the notebooks, with the repository as its root so that their links lead on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from mammoseg_lib import paths
 
 START = "notebooks/00_start_here.ipynb"
-SETTINGS = Path(__file__).parent  # overrides.json: pages are shown, not edited; nothing is fetched from the web
+SETTINGS = Path(__file__).parent  # overrides.json: pages are shown, not edited; no news are fetched
 
 
 def command(
