@@ -49,16 +49,12 @@ class Server:
             more=[f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0"],
         )  # fmt: skip
         own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        self.process = subprocess.Popen(
-            arguments,
-            cwd=self.root,
-            env={
-                **lab.environment(), **own, "MAMMOSEG_HOME": str(self.home), "IPYTHONDIR": str(folder / "ipython"),
-                "PYTHONPATH": str(paths.PROJECT), "OMP_NUM_THREADS": "1",
-            },
-            stdout=self.log.open("w"),
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        own |= {"IPYTHONDIR": str(folder / "ipython"), "MAMMOSEG_HOME": str(self.home)}
+        own |= {"PYTHONPATH": str(paths.PROJECT), "OMP_NUM_THREADS": "1"}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                arguments, cwd=self.root, env=lab.environment() | own, stdout=log, stderr=subprocess.STDOUT
+            )
         _wait(self._answers, 60, lambda: f"JupyterLab did not start:\n{self.log.read_text()}")
 
     def _answers(self) -> bool:
@@ -181,6 +177,7 @@ def test_a_first_hour_with_the_notebooks(page, server):
     slider.scroll_into_view_if_needed()
     picture = panel.locator("img.widget-image, .widget-image img").first
     before = picture.screenshot()
+    assert picture.screenshot() == before
     slider.press("ArrowRight")
     slider.press("ArrowRight")
     _wait(lambda: picture.screenshot() != before, 30, lambda: "the picture does not follow the slider")
