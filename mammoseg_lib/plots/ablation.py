@@ -12,8 +12,8 @@ from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mammoseg_lib.plots.grid import grid_panel, kinds_legend
 from mammoseg_lib.plots.images import Mask
-from mammoseg_lib.plots.losses import grid_panel, kinds_legend
 from mammoseg_lib.plots.style import CELLS, INK, MUTED, PREDICTION, wrapped
 
 

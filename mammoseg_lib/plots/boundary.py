@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from mammoseg_lib.plots.images import Mask, outline, show_image
-from mammoseg_lib.plots.losses import masks_panel
+from mammoseg_lib.plots.images import Mask, masks_panel, outline, show_image
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 Map = Float[np.ndarray, "h w"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
@@ -36,3 +37,14 @@ def outline(ax: Axes, mask: Mask | None, color: str, width: float = 1.3) -> None
         ax.contour(columns, rows, padded, levels=[0.5], colors=[color], linewidths=width)
         ax.set_xlim(-0.5, mask.shape[1] - 0.5)
         ax.set_ylim(mask.shape[0] - 0.5, -0.5)
+
+
+def masks_panel(ax: Axes, truth: Mask, prediction: Mask, title: str = "") -> None:
+    """Ground truth filled green, prediction filled blue, on an empty frame."""
+    ax.imshow(np.full((*truth.shape, 3), 0.93))
+    for mask, color in ((truth, TRUTH), (prediction, PREDICTION)):
+        rgba = np.zeros((*mask.shape, 4))
+        rgba[mask] = (*plt.matplotlib.colors.to_rgb(color), 0.45)
+        ax.imshow(rgba)
+        outline(ax, mask, color)
+    ax.set(xticks=[], yticks=[], title=title)
