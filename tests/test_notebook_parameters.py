@@ -19,6 +19,10 @@ TRIED = {
         {"side": 77, "confidence": 0.999},
         {"side": 256},
     ],
+    "14_overlap_losses": [
+        {"alpha": 0.9, "exponent": 1.5},
+        {"side": 64, "mass_pixels": 40, "alpha": 0.3, "exponent": 1.0},
+    ],
 }
 
 
@@ -41,10 +45,12 @@ def test_a_notebook_runs_through_with_other_parameters(name, parameters, tmp_pat
                 continue
             exec(cell.source, scope)
             if "parameters" in cell.metadata.get("tags", []):
-                assert set(parameters) <= set(scope)
-                assert all(type(scope[key]) is type(value) for key, value in parameters.items())
+                committed = {key: scope[key] for key in scope["__annotations__"]}
+                assert set(parameters) <= set(committed)
+                assert all(type(committed[key]) is type(value) for key, value in parameters.items())
                 scope |= parameters
     plt.close("all")
+    assert scope["checks"].written_for == committed
     assert "invariants hold" in said.getvalue()
     for key, value in parameters.items():
         assert f"{key} = {value!r}" in said.getvalue(), "the report names what was changed"

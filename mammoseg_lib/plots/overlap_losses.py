@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
+from mammoseg_lib.plots.explore import Explorer
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 Curve = Float[np.ndarray, " n"]
@@ -64,24 +66,23 @@ def published_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def level_sets_figure(
-    fn: Curve, fp: Curve, losses: Mapping[str, Plane], levels: Mapping[str, list[float]]
-) -> Figure:
+def level_sets_figure(fn: Curve, fp: Curve, losses: Mapping[str, Plane]) -> Figure:
     """The level sets of each loss over the two kinds of errors, as small multiples.
 
     Args:
         fn: False negatives as a share of the mass, the columns of each plane.
         fp: False positives, likewise, the rows; as many.
         losses: Title to the values of a loss.
-        levels: Title to the levels that are drawn, rising.
     """
     figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.8), sharex=True, sharey=True)
     for ax, (title, values) in zip(axes.flat, losses.items(), strict=True):
-        top = 1.2 * levels[title][-1]
+        levels = [0.25, 0.5, 1, 1.5, 2, 2.5, 3] if values.max() > 1.01 else np.linspace(0.1, 0.9, 9)
+        levels = [level for level in levels if level < np.diagonal(values).max()]
+        top = 1.2 * levels[-1]
         ax.contourf(fn, fp, np.minimum(values, top), np.linspace(0, top, 40), cmap="Blues", vmax=1.5 * top)
-        lines = ax.contour(fn, fp, values, levels=levels[title], colors=[INK], linewidths=0.9)
+        lines = ax.contour(fn, fp, values, levels=levels, colors=[INK], linewidths=0.9)
         # Labels where the lines cross the diagonal, clear of each other and of the frame.
-        places = np.interp(levels[title], np.diagonal(values), np.linspace(0, 1, len(values)))
+        places = np.interp(levels, np.diagonal(values), np.linspace(0, 1, len(values)))
         ax.clabel(lines, fmt="%g", fontsize=7, manual=[(t, t * fp.max()) for t in places])
         ax.set(title=title, xlim=(0, 1), ylim=(0, float(fp.max())), xticks=[0, 0.5, 1])
     for ax in axes[-1]:
@@ -217,3 +218,54 @@ def smoothing_figure(empty: pd.DataFrame, missed: pd.DataFrame) -> Figure:
     axes[1].set(xlabel="size of the mass in px", title="Empty prediction")
     axes[1].legend(loc="lower right")
     return figure
+
+
+def explorer(
+    radius: Curve, expected_loss: Callable[[float, float], Curve], spread: float, start: tuple[float, float]
+) -> Explorer:
+    """Level sets of the Focal Tversky loss and the disc that it asks for, with sliders for alpha and gamma.
+
+    Args:
+        radius: Predicted radii, over the mean true one.
+        expected_loss: Takes alpha and the exponent 1 / gamma, gives the expected loss of each radius.
+        spread: Standard deviation of the true radius, over its mean.
+        start: Alpha and gamma to begin with.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.1))
+    levels = np.linspace(0.1, 0.9, 9)
+    lines = axes[0].plot(np.zeros((2, 9)), np.zeros((2, 9)), lw=1.2)
+    for line, color in zip(lines, shades(len(levels)), strict=True):
+        line.set_color(color)
+    axes[0].set(xlim=(0, 1), ylim=(0, 2), title="Loss of 0.1 (light) to 0.9 (dark)")
+    axes[0].set(xlabel="false negatives / mass", ylabel="false positives / mass")
+    (curve,) = axes[1].plot(radius, np.zeros_like(radius), color=PREDICTION)
+    (lowest,) = axes[1].plot([1], [0], "o", color=PREDICTION)
+    axes[1].axvline(1, color=TRUTH, lw=0.8, ls="--")
+    axes[1].set(xlabel="predicted radius / mean radius", title="Expected loss", ylim=(0, 1))
+    for r, style in ((1 - spread, ":"), (1, "-"), (1 + spread, ":")):
+        axes[2].add_patch(Circle((0, 0), r, fill=False, ec=TRUTH, ls=style, lw=1.3))
+    best = axes[2].add_patch(Circle((0, 0), 1, fc=PREDICTION, ec=PREDICTION, alpha=0.35))
+    said = axes[2].text(0, 0, "", ha="center", va="center")
+    axes[2].set(xlim=(-1.55, 1.55), ylim=(-1.55, 1.55), aspect="equal", title="The best disc to predict")
+    axes[2].set_axis_off()
+
+    def update(alpha: float, gamma: float) -> None:
+        index = (
+            1 - levels**gamma
+        )  # the Tversky index on each level set; it is straight in the plane of errors
+        for line, ti in zip(lines, index, strict=True):
+            line.set_data([0, 1], [(1 / ti - 1) / (1 - alpha), -alpha / (1 - alpha)])
+        loss = expected_loss(alpha, 1 / gamma)
+        at = int(loss.argmin())
+        curve.set_ydata(loss)
+        lowest.set_data([radius[at]], [loss[at]])
+        best.set_radius(radius[at])
+        said.set_text(f"{radius[at]:.2f}")
+
+    return Explorer(
+        figure,
+        [*lines, curve, lowest, best, said],
+        update,
+        {"alpha": (0.05, 0.95, start[0]), "gamma": (0.5, 3.0, start[1])},
+        {"alpha": "α, price of a miss", "gamma": "γ"},
+    )
