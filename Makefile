@@ -1,15 +1,17 @@
 # make figures   run the whole study on phantoms and write figures/ and tables
 # make test      pytest, then nbval on the notebooks
-# make lab       JupyterLab on the notebooks
+# make lab       JupyterLab on the notebooks; LAB="--port 9000 --address 0.0.0.0 --no-browser --root" for a server
+# make site      the notebooks as a web site, in .site/, read from disk
 # make bench     the speed ratios, as a table
 # make lint      ruff on code and notebooks
-# make notebooks re-execute the committed notebooks in place (smoke profile)
+# make notebooks re-execute the committed notebooks in place (demo profile)
 # make lock      renew requirements.txt after a change in pyproject.toml
 # make clean     remove phantoms, caches and logs; finished runs and the virtual environment stay
 
 PYTHON ?= python3
 VENV   ?= .venv
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+LAB    ?=
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # Nothing depends on what else is installed for this user.
@@ -19,7 +21,7 @@ export PYTHONNOUSERSITE := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := figures
-.PHONY: figures test lab bench lint notebooks lock clean
+.PHONY: figures test lab site bench lint notebooks lock clean
 
 # The exact lock, hash-checked. The project itself goes in last, editable and without dependencies,
 # built by the setuptools of the lock so that no second, unpinned build environment is made.
@@ -40,7 +42,10 @@ test: $(READY)
 	    status=$$?; rm -rf $$home; exit $$status
 
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/mammoseg lab $(LAB)
+
+site: $(READY)
+	$(BIN)/mammoseg site
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
@@ -57,5 +62,5 @@ lock: $(READY)
 	    --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.txt
 
 clean:
-	rm -rf data/phantoms data/cache .snakemake .pytest_cache .ruff_cache
+	rm -rf data/phantoms data/cache .site .snakemake .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -not -path './$(VENV)/*' -exec rm -rf {} +

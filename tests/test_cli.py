@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from mammoseg_lib.cli import app
+from mammoseg_lib.cli.app import app
 from tests.release import SQUARE, write_inbreast
 
 
@@ -29,7 +29,7 @@ def _run(*arguments: object):
         (["phantoms"], ["--n-images", "--size", "--seed", "--out"]),
         (["data", "check"], ["inbreast", "busi", "--root"]),
         (["data", "prepare"], ["--size", "--crop", "--resize", "--jobs"]),
-        (["train"], ["--profile", "--method", "--fold", "--seed", "--device", "--list"]),
+        (["train"], ["--profile", "--arm", "--fold", "--seed", "--missing", "--minutes", "--jobs", "--device", "--list"]),
         (["run-notebooks"], ["--profile", "--set", "--in-place"]),
         (["tables"], ["--profile"]),
     ],
@@ -78,16 +78,23 @@ def test_phantoms_never_overwrite(tmp_path):
 
 
 def test_train_list_says_what_a_profile_would_do():
-    result = _run("train", "spatial_matching", "--profile", "paper", "--list")
+    result = _run("train", "spatial_matching", "--profile", "reduced", "--list")
     assert result.exit_code == 0
-    assert "[125/125]" in result.output  # 24 settings and the baseline, five folds
-    assert "sm_sd_bce_all fold 4 seed 0" in result.output
+    assert "[120/120]" in result.output  # twelve settings, five folds, two seeds
+    assert "sm_sd_bce_all, fold 4, seed 0" in result.output
 
 
-def test_an_ablation_is_trained_by_its_name():
-    result = _run("train", "spatial_matching.grid_size", "--profile", "paper", "--list")
+def test_an_ablation_is_trained_by_its_name_and_an_arm_by_its_own():
+    result = _run(
+        *("train", "spatial_matching.grid_size", "--profile", "paper", "--list"),
+        *("--arm", "sm_sd_tversky_all/mean size", "--fold", "1", "--seed", "0"),
+    )
     assert result.exit_code == 0
-    assert "[30/30]" in result.output  # two variants, five folds, three seeds
+    assert result.output == "[1/1] sm_sd_tversky_all/mean size, fold 1, seed 0\n"
+
+
+def test_the_version_is_told():
+    assert _run("--version").output.startswith("mammoseg ")
 
 
 @pytest.mark.parametrize(
@@ -96,15 +103,16 @@ def test_an_ablation_is_trained_by_its_name():
         (["data", "check", "inbreast", "--root", "nowhere"], "nowhere: no such folder"),
         (
             ["train", "spatial_matching", "--profile", "slow"],
-            "unknown profile 'slow'; known: paper, quick, smoke",
+            "study spatial_matching has no profile 'slow'; known: demo, reduced, paper",
         ),
-        (["train", "spatial_matching", "--method", "magic"], "magic"),
-        (["train", "density"], "does not say how to train 'density'; it says so of spatial_matching, "),
-        (["train", "spatial_matching", "--fold", "7"], "there is no fold 7; folds are numbered 0 to 4"),
+        (["train", "spatial_matching", "--arm", "magic"], "no arm 'magic'"),
+        (["train", "density"], "no study is called 'density'; did you mean 'density_asp'?"),
+        (["train", "absent.yaml"], "absent.yaml: no such file"),
+        (["train", "spatial_matching", "--fold", "7"], "no fold 7; folds are numbered 0 to 4"),
         (["run-notebooks", "99_none"], "no notebook '99_none'; there are: 00_start_here"),
         (
-            ["run-notebooks", "00_start_here", "--set", "n_example=2"],
-            "no parameter 'n_example'; it has: n_examples",
+            ["run-notebooks", "10_bce_failure_cases", "--set", "sidee=2"],
+            "no parameter 'sidee'; did you mean 'side'?",
         ),
     ],
 )

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
 
 import nbformat
-import papermill
 import pytest
-import yaml
+from nbclient.exceptions import DeadKernelError
 
 from mammoseg_lib import notebooks, paths
-from mammoseg_lib.notebooks import NotebookError, check_parameters, profile_parameters, run_notebook
+from mammoseg_lib.notebooks import (
+    NotebookError,
+    check_parameters,
+    parameters_of,
+    profile_parameters,
+    run_notebook,
+)
 from mammoseg_lib.provenance import notebook_digest
-from mammoseg_lib.runs import plan
+from mammoseg_lib.studies import PROFILES
 
 ALL = notebooks.available()
 
@@ -22,8 +26,15 @@ def _opening(name: str) -> str:
     return nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", 4).cells[0].source
 
 
+PARAMETERS = """n: int = 1
+name: str = 'a'
+items: list = [1]
+rate: float = 0.5
+profile: str = 'demo'"""
+
+
 def _notebook(
-    *cells: str, parameters: str = "n: int = 1\nname: str = 'a'\nitems: list = [1]\nrate: float = 0.5"
+    *cells: str, parameters: str = PARAMETERS
 ):
     content = nbformat.v4.new_notebook()
     content.cells = [nbformat.v4.new_markdown_cell("# A title"), nbformat.v4.new_code_cell(parameters)]
@@ -38,15 +49,11 @@ def _notebook(
 def place(tmp_path, monkeypatch):
     """A project of its own with one notebook."""
     folder = tmp_path / "notebooks"
-    (folder / "profiles").mkdir(parents=True)
+    folder.mkdir()
     monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(paths, "NOTEBOOKS", folder)
-    monkeypatch.setattr(paths, "PROFILES", folder / "profiles")
-    (folder / "profiles" / "smoke.yaml").write_text(
-        yaml.safe_dump({"training": {}, "notebooks": {"01_a": {"n": 5}}})
-    )
     nbformat.write(
-        _notebook("from pathlib import Path\nprint(n, name, Path.cwd().name)"), folder / "01_a.ipynb"
+        _notebook("from pathlib import Path\nprint(n, name, profile, Path.cwd().name)"), folder / "01_a.ipynb"
     )
     return folder
 
@@ -54,7 +61,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"nn": 1}, r"no parameter 'nn'; it has: n, name, items, rate"),
+        ({"nn": 1}, "no parameter 'nn'; known: n, name, items, rate, profile"),
         ({"n": "1"}, r"n is '1' \(str\), but its default 1 is of type int"),
         ({"n": True}, "of type int"),
         ({"items": "1"}, "of type list"),
@@ -73,17 +80,16 @@ def test_right_parameters_pass(place):
 def test_a_run_uses_the_profile_the_notebooks_folder_and_records_its_origin(place):
     target = run_notebook("01_a", parameters={"name": "x"})
     cells = nbformat.read(target, 4).cells
-    assert cells[-1].outputs[0].text == "5 x notebooks\n"
+    assert cells[-1].outputs[0].text == "1 x demo notebooks\n"
     record = json.loads(target.with_suffix(".json").read_text())
-    assert record["parameters"] == {"n": 5, "name": "x"}
+    assert record["parameters"] == {"profile": "demo", "name": "x"}
     assert record["notebook_code"] == notebook_digest(place / "01_a.ipynb")
     assert record["environment"]["packages"]["torch"]
 
 
 def test_what_may_show_patients_is_written_apart(place):
-    (place / "profiles" / "quick.yaml").write_text("training: {}\nnotebooks: {}\n")
     assert run_notebook("01_a").parts[-3:] == ("figures", "01_a", "executed.ipynb")
-    assert run_notebook("01_a", profile="quick").parts[-4:-1] == ("figures", "real", "01_a")
+    assert run_notebook("01_a", profile="reduced").parts[-4:-1] == ("figures", "real", "01_a")
 
 
 def test_only_the_parameters_that_the_repository_states_write_what_it_shows(place):
@@ -111,7 +117,7 @@ def test_a_failing_cell_is_named_and_the_last_good_copy_stays(place):
 def test_unknown_names_list_the_known_ones(place):
     with pytest.raises(NotebookError, match="there are: 01_a"):
         run_notebook("02_b")
-    with pytest.raises(NotebookError, match="known: smoke"):
+    with pytest.raises(NotebookError, match="no profile is called 'slow'"):
         profile_parameters("slow", "01_a")
 
 
@@ -120,7 +126,7 @@ def test_refreshing_stores_outputs_and_nothing_that_changes_by_itself(place):
     first = (place / "01_a.ipynb").read_bytes()
     notebooks.refresh_notebook("01_a")
     assert (place / "01_a.ipynb").read_bytes() == first
-    assert nbformat.read(place / "01_a.ipynb", 4).cells[-1].outputs[0].text == "1 a notebooks\n"
+    assert nbformat.read(place / "01_a.ipynb", 4).cells[-1].outputs[0].text == "1 a demo notebooks\n"
 
 
 def test_the_digest_sees_code_and_nothing_else(place):
@@ -199,28 +205,33 @@ def test_no_notebook_carries_a_warning_or_a_folder_of_the_machine_that_ran_it(pa
     assert "/tmp/" not in text
 
 
-@pytest.mark.parametrize("profile", sorted(path.stem for path in paths.PROFILES.glob("*.yaml")))
-def test_profiles_set_parameters_that_the_notebooks_have(profile):
-    content = notebooks.read_profile(profile)
-    for name, parameters in content["notebooks"].items():
-        assert name in ALL
-        check_parameters(paths.NOTEBOOKS / f"{name}.ipynb", parameters)
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles_set_parameters_that_the_notebooks_have(profile, name):
+    check_parameters(paths.NOTEBOOKS / f"{name}.ipynb", profile_parameters(profile, name))
 
 
-def test_committed_defaults_are_the_smoke_profile():
-    import ast
-
-    import papermill
-
-    for name, parameters in notebooks.read_profile("smoke")["notebooks"].items():
-        known = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
-        assert {key: ast.literal_eval(known[key]["default"]) for key in parameters} == parameters
+@pytest.mark.parametrize("name", ALL)
+def test_committed_defaults_are_the_demo_profile(name):
+    known = parameters_of(paths.NOTEBOOKS / f"{name}.ipynb")
+    demo = profile_parameters("demo", name)
+    assert {key: known[key] for key in demo} == demo
 
 
-@pytest.mark.parametrize("profile", ["quick", "paper"])
-@pytest.mark.parametrize("name", [name for name in ALL if name.startswith(("2", "3"))])
-def test_a_profile_leaves_no_parameter_of_the_runs_at_its_smoke_default(profile, name):
-    """A forgotten one would train the paper's own setting with a few epochs of this or that."""
-    known = papermill.inspect_notebook(paths.NOTEBOOKS / f"{name}.ipynb")
-    decides = set(known) & set(inspect.signature(plan).parameters) - {"preprocessing"}
-    assert decides <= set(profile_parameters(profile, name))
+def test_parameters_are_read_whatever_characters_their_values_hold(place):
+    text = "a: str = 'x = 1 # no | comment'  # said\nb: dict = {'k': [1, (2, None)]}  # |\nc: float = -1e-3"
+    nbformat.write(_notebook("print(a, b, c)", parameters=text), place / "01_a.ipynb")
+    values = {"a": "x = 1 # no | comment", "b": {"k": [1, (2, None)]}, "c": -1e-3}
+    assert parameters_of(place / "01_a.ipynb") == values
+    target = run_notebook("01_a", parameters={"a": "= | #"})
+    assert nbformat.read(target, 4).cells[-1].outputs[0].text.startswith("= | # {'k'")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Kernel died"), DeadKernelError("died"), TimeoutError("no answer")])
+def test_a_kernel_that_dies_is_an_error_of_its_notebook(place, monkeypatch, error):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr("papermill.execute_notebook", broken)
+    with pytest.raises(NotebookError, match=r"01_a\.ipynb could not be executed to its end"):
+        run_notebook("01_a")

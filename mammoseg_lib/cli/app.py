@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mammoseg_lib.cli import data, notebooks, studies
+from mammoseg_lib.cli import browsing, data, notebooks, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +15,15 @@ app = typer.Typer(
     help="A reproducible companion to four papers on breast mass segmentation.",
     epilog="Real data is found through the environment variable MAMMOSEG_DATA; see data/README.md.",
 )
-for command in (data.phantoms, studies.train, studies.tables, notebooks.run_notebooks):
+for command in (
+    data.phantoms,
+    studies.train,
+    studies.tables,
+    notebooks.run_notebooks,
+    browsing.show,
+    browsing.site,
+    browsing.lab,
+):
     app.command()(command)
 app.add_typer(data.data, name="data")
 app.add_typer(studies.results, name="results")
