@@ -103,7 +103,7 @@ def check_options(
 def as_mask(
     mask: Shaped[Mask, ...], what: str = "the mask", axes: Sequence[int] = (2,)
 ) -> Bool[np.ndarray, ...]:
-    """A mask of any usual kind as a boolean array on the CPU; a boolean array comes back as it is.
+    """A mask of any usual kind as a contiguous boolean array on the CPU; one that is that comes back itself.
 
     The kinds are boolean; 0 and 1 of any integer or floating type; and 0 and 255, as pictures store them.
     Each as a NumPy array or as a PyTorch tensor on any device.
@@ -125,11 +125,11 @@ def as_mask(
         wanted = " or ".join(map(str, axes))
         raise ValueError(f"{what} must have {wanted} axes, not the shape {mask.shape}")
     if mask.dtype == np.bool_:
-        return mask
+        return np.ascontiguousarray(mask)  # PyTorch reads no array with negative strides, as of a flip
     if mask.dtype.kind not in "iuf":
         raise ValueError(f"{what} must hold numbers or booleans, not {mask.dtype}")
     one = 255 if mask.size and mask.max() == 255 else 1
-    result = mask == one
+    result = np.ascontiguousarray(mask == one)
     if not (result | (mask == 0)).all():
         strange = mask[~result & (mask != 0)][0]
         raise ValueError(

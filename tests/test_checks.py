@@ -13,6 +13,7 @@ import torch
 
 import mammoseg_lib
 from mammoseg_lib import checks
+from tests.masks import KINDS
 
 NOT_NUMBERS = ("1", None, True, [1], float("nan"), float("inf"))
 
@@ -95,21 +96,6 @@ def test_losses_networks_and_metrics_suggest_nothing_on_their_own():
 
 
 MASK = np.array([[False, True, True], [False, False, True]])
-KINDS = {
-    "bool": lambda m: m,
-    "uint8": lambda m: m.astype(np.uint8),
-    "int64": lambda m: m.astype(np.int64),
-    "float32": lambda m: m.astype(np.float32),
-    "float64": lambda m: m.astype(np.float64),
-    "uint8 of 0 and 255": lambda m: m.astype(np.uint8) * 255,
-    "float32 of 0 and 255": lambda m: m.astype(np.float32) * 255,
-    "tensor": torch.from_numpy,
-    "uint8 tensor": lambda m: torch.from_numpy(m.astype(np.uint8)),
-    "float tensor": lambda m: torch.from_numpy(m.astype(np.float32)).requires_grad_(),
-    "bfloat16 tensor": lambda m: torch.from_numpy(m.astype(np.float32)).bfloat16(),
-    "tensor of 0 and 255": lambda m: torch.from_numpy(m.astype(np.uint8) * 255),
-    "not contiguous": lambda m: np.asfortranarray(m.astype(np.int32)),
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 loss = build_loss("spatial_matching", core="tversky", variant="scale", aggregation="all")
 loss = build_loss({"dice": 1, "bce": {"weight": 0.5}})
+loss = build_loss("path/to/file.py:Class")
 per_sample = loss(logits, Batch(target))
 """
 
@@ -11,6 +12,7 @@ from mammoseg_lib.losses.boundary import Boundary, boundary_strategy, signed_dis
 from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
 from mammoseg_lib.losses.hybrids import bce_jaccard, combo, dice_bce, two_phase
 from mammoseg_lib.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
+from mammoseg_lib.losses.own import FunctionLoss, source_files
 from mammoseg_lib.losses.pixel import BCE, BalancedBCE, Focal, WeightedBCE
 from mammoseg_lib.losses.region import RMI, SSIM, hybrid_region
 from mammoseg_lib.losses.registry import LOSSES, build_loss
@@ -30,6 +32,7 @@ __all__ = [
     "Features",
     "Focal",
     "FocalTversky",
+    "FunctionLoss",
     "GridTerms",
     "Jaccard",
     "Linear",
@@ -46,5 +49,6 @@ __all__ = [
     "dice_bce",
     "hybrid_region",
     "signed_distance_map",
+    "source_files",
     "two_phase",
 ]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from mammoseg_lib.checks import check_choice
+from mammoseg_lib.checks import Mask, as_mask, check_choice
 from mammoseg_lib.losses.base import Batch, full_precision
 from mammoseg_lib.losses.composite import Composite
 from mammoseg_lib.losses.hybrids import dice_bce
@@ -61,6 +61,8 @@ class DensityASP(Composite):
     Raises:
         ValueError: An option has an unknown value; or, in use, the density of a sample is unknown.
     """
+
+    one_channel = True
 
     def __init__(
         self,
@@ -153,6 +155,8 @@ class ASPReconstruction(Composite):
         RuntimeError: The loss is used before `fit_targets`.
     """
 
+    one_channel = True
+
     def __init__(
         self,
         grouping: str = "quantile",
@@ -182,8 +186,9 @@ class ASPReconstruction(Composite):
             self.register_buffer("edges", torch.full((n - 1,), torch.nan, dtype=torch.float64))
         self.register_load_state_dict_post_hook(_after_load)
 
-    def fit_targets(self, masks: Bool[np.ndarray, "n h w"]) -> None:
+    def fit_targets(self, masks: Shaped[Mask, "n h w"]) -> None:
         """Take the groups' edges, or the moments of log r, from the training masks."""
+        masks = as_mask(masks, "the masks", axes=(3,))
         ratios = masks.mean((1, 2))
         if self.grouping == "learned":
             logs = np.log(np.maximum(ratios, 1 / masks[0].size))

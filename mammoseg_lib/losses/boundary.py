@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from scipy import ndimage
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from mammoseg_lib.checks import check_choice, check_positive
+from mammoseg_lib.checks import Mask, as_mask, check_choice, check_positive
 from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.composite import Linear, WeightedSum
 from mammoseg_lib.losses.pixel import BCE
@@ -22,7 +22,7 @@ SCHEDULES = ("paper", "code")
 
 
 def signed_distance_map(
-    mask: Bool[np.ndarray, "h w"],
+    mask: Shaped[Mask, "h w"],
     spacing: tuple[float, float] | None = None,
     *,
     inside_offset: bool = True,
@@ -40,7 +40,7 @@ def signed_distance_map(
     reaches it is measured to its other sides only.
 
     Args:
-        mask: The target.
+        mask: The target, of any kind that `checks.as_mask` takes.
         spacing: Height and width of a pixel, and the unit of the result. None: the unit is a pixel.
         inside_offset: True: distances inside count from the mass pixels next to the contour, which get 0,
             as in the published code; from the others one pixel (the shorter side of one that is not square)
@@ -53,6 +53,7 @@ def signed_distance_map(
     Returns:
         float32, in pixels or in the unit of `spacing`; without a unit if normalized.
     """
+    mask = as_mask(mask)
     if mask.all() or not mask.any():
         return np.zeros(mask.shape, dtype=np.float32)
     pixel = 1.0 if spacing is None else min(spacing)
@@ -122,6 +123,8 @@ class Boundary(Loss):
             fit the logits, or the unit is mm and a sample has no spacing.
     """
 
+    one_channel = False
+
     def __init__(
         self,
         *,
@@ -144,13 +147,14 @@ class Boundary(Loss):
         self.classes = classes
 
     def target_features(
-        self, mask: Bool[np.ndarray, "*c h w"], spacing_mm: tuple[float, float] | None = None
+        self, mask: Shaped[Mask, "*c h w"], spacing_mm: tuple[float, float] | None = None
     ) -> Features:
         """The maps.
 
         Returns:
             `distance_map`, float32: `[h w]` for a mask `[h w]`, else `[k h w]` with the k chosen classes.
         """
+        mask = as_mask(mask, axes=(2, 3))
         if self.unit == "mm" and spacing_mm is None:
             raise ValueError("unit='mm' needs the pixel spacing of every sample; unit='pixel' needs none")
         spacing = spacing_mm if self.unit == "mm" else None

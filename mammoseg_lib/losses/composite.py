@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from mammoseg_lib.checks import check_weight
+from mammoseg_lib.checks import Mask, check_weight
 from mammoseg_lib.losses.base import Batch, Features, Loss
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A weight that changes linearly over the epochs.
+    """A weight that changes linearly over the epochs: all of them or, inside of `Phases`, those of its phase.
 
     Attributes:
         start: Its value in the first epoch.
@@ -41,12 +40,14 @@ class Linear:
 class Composite(Loss):
     """Base class of what is made of named losses: hands each its features, and all of them the masks."""
 
+    one_channel = False  # each of them says what it takes
+
     def __init__(self, terms: Mapping[str, Loss]):
         super().__init__()
         self.terms = nn.ModuleDict(terms)
 
     def target_features(
-        self, mask: Bool[np.ndarray, "*c h w"], spacing_mm: tuple[float, float] | None = None
+        self, mask: Shaped[Mask, "*c h w"], spacing_mm: tuple[float, float] | None = None
     ) -> Features:
         """The features of every term, each under `term/feature`."""
         return {
@@ -59,7 +60,7 @@ class Composite(Loss):
         """That of every term."""
         return tuple(term.stage(epoch, epochs) for term in self.terms.values())
 
-    def fit_targets(self, masks: Bool[np.ndarray, "n h w"]) -> None:
+    def fit_targets(self, masks: Shaped[Mask, "n h w"]) -> None:
         """Pass the training masks on to every term."""
         for term in self.terms.values():
             term.fit_targets(masks)
@@ -68,7 +69,7 @@ class Composite(Loss):
         """The value of one term, which is given its own features."""
         prefix = f"{name}/"
         own = {k[len(prefix) :]: v for k, v in batch.features.items() if k.startswith(prefix)}
-        return self.terms[name](logits, replace(batch, features=own))
+        return self.terms[name](logits, batch.with_features(own))
 
 
 class WeightedSum(Composite):
@@ -109,6 +110,8 @@ class WeightedSum(Composite):
 class Phases(Composite):
     """One loss after the other: each for its number of epochs, the last one to the end.
 
+    Each counts the epochs of its own turn: a `Linear` weight inside begins with the phase and ends with it.
+
     Range and shapes: those of the loss whose turn it is.
 
     Args:
@@ -123,10 +126,31 @@ class Phases(Composite):
         """The number, from 0, of the loss whose turn it is in an epoch."""
         return sum(epoch >= end for end in self.ends)
 
+    def within(self, phase: int, epoch: int, epochs: int) -> tuple[int, int]:
+        """Which epoch of how many of a phase it is; the nearest of it while it is another's turn."""
+        start, end = ([0, *self.ends][phase], [*self.ends, epochs][phase])
+        length = max(end - start, 1)
+        return min(max(epoch - start, 0), length - 1), length
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell every loss which epoch of its own turn begins."""
+        self.epoch, self.epochs = epoch, epochs
+        for phase in range(len(self.terms)):
+            self.terms[str(phase)].at_epoch(*self.within(phase, epoch, epochs))
+
     def stage(self, epoch: int, epochs: int) -> tuple:
         """The number of the phase, and the stage of its loss."""
         phase = self.phase(epoch)
-        return phase, self.terms[str(phase)].stage(epoch, epochs)
+        return phase, self.terms[str(phase)].stage(*self.within(phase, epoch, epochs))
+
+    def phase_starts(self) -> set[int]:
+        """Where each phase begins, and where those inside of it do."""
+        starts = [0, *self.ends]
+        return {
+            start + s
+            for start, loss in zip(starts, self.terms.values(), strict=True)
+            for s in loss.phase_starts()
+        }
 
     def forward(self, logits: Float[Tensor, "b c h w"], batch: Batch) -> Float[Tensor, " b"]:
         """The loss of the phase that the epoch lies in, one value per sample."""

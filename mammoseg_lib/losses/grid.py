@@ -1,8 +1,9 @@
 """A grid over an image whose cells are as large as the masses in it (000, Section 3).
 
-The first half looks at a target mask only, in numpy, once per sample. The second half pools batches of
-pixel maps over the cells, in torch. Where the sides of an image are no multiples of the cell's, the last
-cells reach over the edge; only what lies inside the image is ever counted.
+The first half looks at a target mask only, in numpy, once per sample; the mask may be of any kind that
+`checks.as_mask` takes. The second half pools batches of pixel maps over the cells, in torch. Where the sides
+of an image are no multiples of the cell's, the last cells reach over the edge; only what lies inside the
+image is ever counted.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from mammoseg_lib.checks import check_choice
+from mammoseg_lib.checks import Mask, as_mask, check_choice
 
 REDUCE = ("min", "mean")
 ROUNDING = ("nearest", "log2", "up", "down")
@@ -49,7 +50,7 @@ def power_of_two(size: float | int, rounding: str = "nearest") -> int:
 
 
 def mass_cell_size(
-    mask: Bool[np.ndarray, "h w"],
+    mask: Shaped[Mask, "h w"],
     *,
     reduce: str = "min",
     rounding: str = "nearest",
@@ -74,6 +75,7 @@ def mass_cell_size(
     check_choice("reduce", reduce, REDUCE)
     check_choice("rounding", rounding, ROUNDING)
     check_choice("size_means", size_means, SIZE_MEANS)
+    mask = as_mask(mask)
     labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
     if not boxes:
@@ -85,13 +87,13 @@ def mass_cell_size(
     return height, width
 
 
-def cell_mass(mask: Bool[np.ndarray, "h w"], cell: Cell) -> Float[np.ndarray, "nh nw"]:
+def cell_mass(mask: Shaped[Mask, "h w"], cell: Cell) -> Float[np.ndarray, "nh nw"]:
     """Number of mass pixels in each cell."""
-    return _blocks(mask, cell, fill=False).sum(axis=(1, 3), dtype=np.float32)
+    return _blocks(as_mask(mask), cell, fill=False).sum(axis=(1, 3), dtype=np.float32)
 
 
 def cell_distances(
-    mask: Bool[np.ndarray, "h w"], cell: Cell, *, unit: str = "cell", distance_from: str = "closest"
+    mask: Shaped[Mask, "h w"], cell: Cell, *, unit: str = "cell", distance_from: str = "closest"
 ) -> Float[np.ndarray, "nh nw"]:
     """Euclidean distance from each cell to the closest mass pixel, d_i of 000 Eq. 9; 0 in cells with mass.
 
@@ -111,6 +113,7 @@ def cell_distances(
     """
     check_choice("distance_unit", unit, DISTANCE_UNIT)
     check_choice("distance_from", distance_from, DISTANCE_FROM)
+    mask = as_mask(mask)
     h, w = mask.shape
     mass = cell_mass(mask, cell)
     if not mask.any():  # the distance transform has nothing to measure to, and returns nonsense

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from mammoseg_lib.checks import check_choice, check_positive, check_weight, check_whole
+from mammoseg_lib.checks import Mask, as_mask, check_choice, check_positive, check_weight, check_whole
 from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.composite import WeightedSum
 from mammoseg_lib.losses.pixel import BCE
@@ -87,14 +86,14 @@ class RMI(Loss):
         self.bce = BCE()
 
     def target_features(
-        self, mask: Bool[np.ndarray, "h w"], spacing_mm: tuple[float, float] | None = None
+        self, mask: Shaped[Mask, "h w"], spacing_mm: tuple[float, float] | None = None
     ) -> Features:
         """What the target alone decides.
 
         Returns:
             `covariance`, float64 `[d d]`, S_Y; and `pooled`, float32 `[h' w']`, unless `pooling="none"`.
         """
-        pooled = self._pool(torch.from_numpy(mask).float()[None])
+        pooled = self._pool(torch.from_numpy(as_mask(mask)).float()[None])
         covariance, _ = covariances(pooled.double(), pooled.double(), self.radius)
         features = {"covariance": covariance[0].numpy()}
         return features if self.pooling == "none" else features | {"pooled": pooled[0].numpy()}
@@ -173,6 +172,7 @@ class SSIM(Loss):
 
     def map(self, logits: Float[Tensor, "b 1 h w"], batch: Batch) -> Float[Tensor, "b wh ww"]:
         """1 - SSIM of each window; the window in row i, column j is centered on pixel (i + 5, j + 5)."""
+        self.check(logits, batch)
         if min(logits.shape[-2:]) < WINDOW:
             height, width = logits.shape[-2:]
             raise ValueError(

@@ -11,6 +11,7 @@ from mammoseg_lib.losses.boundary import Boundary, boundary_strategy
 from mammoseg_lib.losses.composite import Linear, Phases, WeightedSum
 from mammoseg_lib.losses.hybrids import bce_jaccard, combo, dice_bce, two_phase
 from mammoseg_lib.losses.overlap import Dice, FocalTversky, Jaccard, Tversky
+from mammoseg_lib.losses.own import build_own, is_own
 from mammoseg_lib.losses.pixel import BCE, BalancedBCE, Focal, WeightedBCE
 from mammoseg_lib.losses.region import RMI, SSIM, hybrid_region
 from mammoseg_lib.losses.spatial_matching import SpatialMatching
@@ -50,16 +51,21 @@ def build_loss(name: Config, **options: object) -> Loss:
             `{"weight": w, **options}`: their sum. A weight is a number, 1 unless given, or the options of
             `Linear`, such as `{"start": 0, "end": 1}`. A list of `{"name": name, "epochs": n, **options}`,
             each of which may name a sum in turn: losses that take turns over the epochs, of which the last
-            goes on to the end and takes no number of epochs.
+            goes on to the end and takes no number of epochs. In place of a key of `LOSSES` may always stand
+            a loss of one's own, `"package.module:Class"` or `"path/to/file.py:Class"`; see `own`.
         **options: Passed on to the named loss.
 
     Raises:
-        ValueError: The name or an option is unknown; the message lists the known ones.
+        ValueError: The name or an option is unknown; the message lists the known ones and the nearest.
     """
     if isinstance(name, Mapping | list | tuple):
         if options:
             raise ValueError(f"give {listed(options)} to one of the losses: {{'name': name, option: value}}")
         return _build_sum(name) if isinstance(name, Mapping) else _build_phases(name)
+    if is_own(name):
+        return build_own(name, options)
+    if str(name).endswith(".py"):
+        raise ValueError(f"{name!r} is a file: name the loss in it, '{name}:Class'")
     check_name("loss", name, LOSSES)
     check_options(f"loss {name!r}", LOSSES[name], options)
     return LOSSES[name](**options)
@@ -72,8 +78,14 @@ def _build_sum(terms: Mapping[str, object]) -> WeightedSum:
     for name, spec in terms.items():
         own = dict(spec) if isinstance(spec, Mapping) else {"weight": spec}
         weight = _weight(name, own.pop("weight", 1))
-        built[name] = build_loss(name, **own), weight
+        built[_key(name, built)] = build_loss(name, **own), weight
     return WeightedSum(built)
+
+
+def _key(name: str, taken: Mapping[str, object]) -> str:
+    """Under which a term of a sum is kept: its name, or of a loss of one's own the part after the colon."""
+    key = name.rpartition(":")[2]
+    return key if key not in taken else f"{key}_{len(taken) + 1}"
 
 
 def _build_phases(phases: Sequence[Mapping[str, object]]) -> Phases:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from mammoseg_lib.checks import check_choice, check_options, check_share
+from mammoseg_lib.checks import Mask, as_mask, check_choice, check_options, check_share
 from mammoseg_lib.losses import grid
 from mammoseg_lib.losses.base import Batch, Features, Loss, full_precision
 from mammoseg_lib.losses.overlap import Dice, Tversky
@@ -96,7 +96,8 @@ class SpatialMatching(Loss):
 
     Range [0, inf) for BCE and for L_G-NZ, which divides the losses of all cells by the number of some; else
     [0, 2) for Dice and Tversky with the default switches. An empty target leaves nothing to lay a grid by,
-    and gives L_I alone (our reading). A full target is one cell, the image.
+    and gives L_I alone (our reading). A full target is a mass of the image's size: one cell where both sides
+    are powers of two, else cells of the powers that they are rounded to.
 
     `torch.compile` breaks the graph where the sizes of the cells are read (`grid.Layout`): they decide the
     shapes of everything after.
@@ -181,7 +182,7 @@ class SpatialMatching(Loss):
         self.size_options = {"reduce": reduce, "rounding": rounding, "size_means": size_means}
 
     def target_features(
-        self, mask: Bool[np.ndarray, "h w"], spacing_mm: tuple[float, float] | None = None
+        self, mask: Shaped[Mask, "h w"], spacing_mm: tuple[float, float] | None = None
     ) -> Features:
         """What the target alone decides.
 
@@ -190,6 +191,7 @@ class SpatialMatching(Loss):
             and, for the distance variants, `cell_distance`, float32 `[h w]`, likewise. The cells stand in the
             upper left corner of zeros (`grid.on_canvas`).
         """
+        mask = as_mask(mask)
         cell = grid.mass_cell_size(mask, **self.size_options)
         features = {
             "cell_size": np.array(cell, dtype=np.int64),
@@ -204,10 +206,11 @@ class SpatialMatching(Loss):
         """The loss, one value per sample."""
         return self._terms(logits, batch).loss
 
-    def explain(self, logits: Float[Tensor, "h w"], mask: Bool[np.ndarray, "h w"]) -> GridTerms:
+    def explain(self, logits: Float[Tensor, "h w"], mask: Shaped[Mask, "h w"]) -> GridTerms:
         """Every intermediate quantity of one sample, by the very code that computes the loss."""
-        target = torch.tensor(mask, dtype=logits.dtype, device=logits.device)
-        terms = self._terms(logits[None, None], Batch(target[None, None]))
+        batch = Batch(torch.from_numpy(as_mask(mask))[None, None]).to(logits.device)
+        self.check(logits[None, None], batch)
+        terms = self._terms(logits[None, None], batch)
         values = {f.name: getattr(terms, f.name) for f in fields(terms)}
         return GridTerms(**{k: None if v is None else v[0] for k, v in values.items()})
 

@@ -4,6 +4,7 @@ row = per_image(prediction, target, spacing_mm=(0.9, 1.1))
 summary = summarize(pandas.DataFrame(rows))
 low, high = bootstrap_interval(pandas.DataFrame(rows), "dsc", "micro")
 
+Masks may be of any kind that `checks.as_mask` takes: boolean, 0 and 1, or 0 and 255, arrays or tensors.
 Fractions are in 0..1, distances in pixels (`hd`) and in millimeters (`hd_mm`) where the spacing is known.
 """
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, directed_hausdorff
 
-from mammoseg_lib.checks import check_choice
+from mammoseg_lib.checks import Mask, as_mask, as_masks, check_choice
 from mammoseg_lib.metrics.policy import COUNT_MISSED, EmptyPolicy
 
 DISTANCES = ("hd", "hd95", "assd")
@@ -18,9 +18,10 @@ PAIRS_IN_A_TABLE = 100_000
 
 
 def joint_crop(
-    pred: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]
+    pred: Shaped[Mask, "h w"], target: Shaped[Mask, "h w"]
 ) -> tuple[Bool[np.ndarray, "i j"], Bool[np.ndarray, "i j"]]:
     """Both masks, cut to the smallest rectangle that holds them; of no size where both are empty."""
+    pred, target = as_masks(pred, target)
     either = pred | target
     rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
     if not len(rows):
@@ -29,16 +30,17 @@ def joint_crop(
     return pred[window], target[window]
 
 
-def boundary(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def boundary(mask: Shaped[Mask, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Pixels of a mask with a 4-neighbor outside; what lies beyond the frame of the image is outside."""
+    mask = as_mask(mask)
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
 
 
 def surface_distances(
-    pred: Bool[np.ndarray, "h w"],
-    target: Bool[np.ndarray, "h w"],
+    pred: Shaped[Mask, "h w"],
+    target: Shaped[Mask, "h w"],
     spacing: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " y"]]:
     """From every boundary pixel of one mask to the nearest of the other, between pixel centers.
@@ -63,8 +65,8 @@ def surface_distances(
 
 
 def distances(
-    pred: Bool[np.ndarray, "h w"],
-    target: Bool[np.ndarray, "h w"],
+    pred: Shaped[Mask, "h w"],
+    target: Shaped[Mask, "h w"],
     spacing: tuple[float, float] = (1.0, 1.0),
     policy: EmptyPolicy = COUNT_MISSED,
 ) -> dict[str, float]:
@@ -82,6 +84,7 @@ def distances(
     Returns:
         A value in the unit of `spacing` for each name in `DISTANCES`.
     """
+    pred, target = as_masks(pred, target)
     from_pred, from_target = surface_distances(pred, target, spacing)
     if len(from_pred) and len(from_target):
         return {
@@ -103,8 +106,8 @@ def empty_distance(
 
 
 def hausdorff(
-    pred: Bool[np.ndarray, "*n h w"],
-    target: Bool[np.ndarray, "*n h w"],
+    pred: Shaped[Mask, "*n h w"],
+    target: Shaped[Mask, "*n h w"],
     mode: str = "boundary",
     *,
     stack: int = 1,
@@ -137,6 +140,7 @@ def hausdorff(
     Raises:
         ValueError: An option is out of range, or does not go with the mode.
     """
+    pred, target = as_masks(pred, target, axes=(2, 3))
     check_choice("mode", mode, MODES)
     check_choice("direction", direction, DIRECTIONS)
     if stack < 1 or (stack > 1 and (mode == "boundary" or pred.ndim == 2)):

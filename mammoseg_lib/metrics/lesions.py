@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Shaped
 from scipy import ndimage
 
+from mammoseg_lib.checks import Mask
 from mammoseg_lib.metrics.distance import joint_crop
 
 LESION_RULE = (
@@ -17,7 +18,7 @@ EIGHT_NEIGHBORS = np.ones((3, 3), dtype=bool)
 
 
 def detect(
-    pred: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"], min_coverage: float = 0.0
+    pred: Shaped[Mask, "h w"], target: Shaped[Mask, "h w"], min_coverage: float = 0.0
 ) -> dict[str, int]:
     """Counts lesions by `LESION_RULE`.
 

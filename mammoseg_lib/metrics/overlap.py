@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Shaped
 
+from mammoseg_lib.checks import Mask, as_masks
 from mammoseg_lib.metrics.policy import COUNT_MISSED, EmptyPolicy
 
 COUNTS = ("tp", "fp", "fn", "tn")
@@ -12,8 +13,9 @@ Count = np.ndarray | float | int
 OVERLAP = ("dsc", "iou", "sensitivity", "precision", "accuracy", "da")
 
 
-def confusion(pred: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]) -> dict[str, int]:
+def confusion(pred: Shaped[Mask, "h w"], target: Shaped[Mask, "h w"]) -> dict[str, int]:
     """Pixels that are true positive (`tp`), `fp`, `fn` and `tn`."""
+    pred, target = as_masks(pred, target)
     tp = int(np.count_nonzero(pred & target))
     fp = int(np.count_nonzero(pred)) - tp
     fn = int(np.count_nonzero(target)) - tp

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 
-from mammoseg_lib.checks import check_choice
+from mammoseg_lib.checks import Mask, as_masks, check_choice
 from mammoseg_lib.metrics.distance import DISTANCES, distances, empty_distance
 from mammoseg_lib.metrics.lesions import detect
 from mammoseg_lib.metrics.overlap import COUNTS, OVERLAP, confusion, overlap
@@ -29,8 +29,8 @@ class Interval(NamedTuple):
 
 
 def per_image(
-    pred: Bool[np.ndarray, "h w"],
-    target: Bool[np.ndarray, "h w"],
+    pred: Shaped[Mask, "h w"],
+    target: Shaped[Mask, "h w"],
     spacing_mm: tuple[float, float] | None = None,
     policy: EmptyPolicy = COUNT_MISSED,
     *,
@@ -57,6 +57,7 @@ def per_image(
     """
     if spacing_mm is not None and not all(0 < side < np.inf for side in spacing_mm):
         raise ValueError(f"spacing_mm={spacing_mm} must be positive and finite, or None where it is unknown")
+    pred, target = as_masks(pred, target)
     counts = confusion(pred, target)
     pixels = distances(pred, target, policy=policy)
     if spacing_mm is None:

@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mammoseg_lib.checks import check_choice, check_whole
 from mammoseg_lib.models.base import Encoder, check_sides, conv_block
 
+STARTS = ("torch", "fan_out")
 DROPOUT = 0.2  # 003: whole feature maps are dropped (Dropout2d)
 
 
@@ -33,12 +35,14 @@ class UNetDecoder(nn.Module):
     Args:
         channels: Of the encoder's maps, the largest map first.
         width: Channels of the last level.
+        start: See `draw_start`.
     """
 
     pools = 1  # times that it halves the encoder's smallest map
 
-    def __init__(self, channels: Sequence[int], width: int = 32):
+    def __init__(self, channels: Sequence[int], width: int = 32, start: str = "torch"):
         super().__init__()
+        check_whole("width", width)
         deepest_first = list(channels[::-1])
         out = [width * factor for factor in (8, 8, 8, 2, 2, 1)]
         into = [deepest_first[0], *(a + b for a, b in zip(out, deepest_first, strict=False))]
@@ -48,6 +52,7 @@ class UNetDecoder(nn.Module):
             for a, b in zip(into, out, strict=True)
         )
         self.head = nn.Sequential(nn.Dropout2d(DROPOUT), nn.Conv2d(width, 1, 1))
+        draw_start(self, start)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b 1 h w"]:
         """Logits from the encoder's maps, the largest map first."""
@@ -70,12 +75,14 @@ class FPNDecoder(nn.Module):
     Args:
         channels: Of the encoder's maps, the largest map first; the largest is not used.
         width: Channels of the pyramid; the heads have half as many.
+        start: See `draw_start`.
     """
 
     pools = 0
 
-    def __init__(self, channels: Sequence[int], width: int = 256):
+    def __init__(self, channels: Sequence[int], width: int = 256, start: str = "torch"):
         super().__init__()
+        check_whole("width", width, least=2)
         half = width // 2
         self.laterals = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels[1:])
         self.heads = nn.ModuleList(_pyramid_head(width, half, doublings) for doublings in range(4))
@@ -85,6 +92,7 @@ class FPNDecoder(nn.Module):
             nn.Conv2d(half, 1, 1),
             nn.Upsample(scale_factor=4, mode="bilinear", align_corners=True),
         )
+        draw_start(self, start)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b 1 h w"]:
         """Logits from the encoder's maps, the largest map first."""
@@ -94,6 +102,25 @@ class FPNDecoder(nn.Module):
             pyramid[larger] = pyramid[larger] + up
         levels = [head(features) for head, features in zip(self.heads, pyramid, strict=True)]
         return self.head(self.fuse(torch.cat(levels, dim=1)))
+
+
+def draw_start(decoder: nn.Module, start: str) -> None:
+    """Draw the kernels that a decoder starts from.
+
+    Args:
+        decoder: Whose convolutions are drawn.
+        start: "torch": PyTorch's default, uniform with a standard deviation of 1 / sqrt(3 fan_in). "fan_out":
+            normal with sqrt(2 / fan_out) (He et al., 2015), as in the published code of the decoders; biases
+            stay PyTorch's. They differ most in the last layer, whose fan_out is 1: .10 against 1.41 for the
+            published U-Net, so that its first logits are some ten times as large.
+
+    Raises:
+        ValueError: `start` is not known.
+    """
+    check_choice("start", start, STARTS)
+    for layer in decoder.modules():
+        if start == "fan_out" and isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _pyramid_head(in_channels: int, channels: int, doublings: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mammoseg_lib.checks import listed, suggestion
 
 COUNTER = "num_batches_tracked"
+SHOWN = 4  # names of a kind in a message
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def load_start(model: nn.Module, weights: str = "none", weights_file: str | Path
         )
     start, path = start_of(weights, weights_file), _find(weights, weights_file)
     if published:
-        _fit(encoder, _encoder_state(read_state(path), published, encoder), str(path))
+        state = read_state(path)
+        _check_prefix(state, [published.inside + name for name in encoder.state_dict()], str(path))
+        _fit(encoder, _encoder_state(state, published, encoder), str(path))
     elif path is not None:
         _fit(model, read_state(path), str(path))
     model.start = start
@@ -125,11 +128,21 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not _are_weights(state):
+        inside = (
+            [key for key, value in state.items() if value and _are_weights(value)]
+            if isinstance(state, Mapping)
+            else []
+        )
+        advice = f"; state[{inside[0]!r}] in it does: save that alone with torch.save" if inside else ""
         raise WeightsError(
-            f"{path} does not hold weights by name but a {type(state).__name__} of other things"
+            f"{path} does not hold weights by name but a {type(state).__name__} of other things{advice}"
         )
     return dict(state)
+
+
+def _are_weights(state: object) -> bool:
+    return isinstance(state, Mapping) and all(isinstance(value, Tensor) for value in state.values())
 
 
 def download_imagenet() -> Path:
@@ -189,6 +202,7 @@ def _encoder_state(state: dict[str, Tensor], published: Published, encoder: nn.M
 def _fit(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state of which everything fits, and nothing is left over."""
     own = module.state_dict()
+    _check_prefix(state, own, source)
     # Files from before PyTorch 0.4.1 lack the counters of batch normalization, which nothing here reads.
     missing = [name for name in own if name not in state and not name.endswith(COUNTER)]
     surplus = [name for name in state if name not in own]
@@ -198,10 +212,22 @@ def _fit(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
         if name in state and state[name].shape != own[name].shape
     ]
     problems = [
-        f"{len(names)} {what}: {', '.join(names)}"
+        f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
         for what, names in (("missing", missing), ("surplus", surplus), ("of another shape", wrong))
         if names
     ]
     if problems:
         raise WeightsError(f"{source} does not fit {type(module).__name__}; " + "; ".join(problems))
     module.load_state_dict({**own, **state})
+
+
+def _check_prefix(state: Mapping[str, Tensor], own: Iterable[str], source: str) -> None:
+    """Raises an error that says what to strip, if the same stands before all names of a network."""
+    needed = [name for name in own if not name.endswith(COUNTER)]
+    for name in state:
+        prefix = name.removesuffix(needed[0])
+        if prefix not in ("", name) and all(prefix + each in state for each in needed):
+            raise WeightsError(
+                f"{source}: every name begins with {prefix!r}, as DataParallel, Lightning and others save "
+                f"them; save {{k.removeprefix({prefix!r}): v for k, v in state.items()}} in its place"
+            )

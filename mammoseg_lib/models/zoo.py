@@ -27,27 +27,39 @@ def _arfnet(in_channels: int, base_width: int = 32, dilations: Sequence[int] = (
 
 
 def _resnet22_unet(
-    in_channels: int, base_width: int = 16, decoder_width: int = 32, stem_pool: str = "none"
+    in_channels: int,
+    base_width: int = 16,
+    decoder_width: int = 32,
+    stem_pool: str = "none",
+    decoder_start: str = "torch",
 ) -> nn.Module:
     encoder = ResNet22(in_channels, base_width, stem_pool)
-    return EncoderDecoder(encoder, UNetDecoder(encoder.channels, decoder_width))
+    return EncoderDecoder(encoder, UNetDecoder(encoder.channels, decoder_width, decoder_start))
 
 
 def _resnet22_fpn(
-    in_channels: int, base_width: int = 16, decoder_width: int = 256, stem_pool: str = "none"
+    in_channels: int,
+    base_width: int = 16,
+    decoder_width: int = 256,
+    stem_pool: str = "none",
+    decoder_start: str = "torch",
 ) -> nn.Module:
     encoder = ResNet22(in_channels, base_width, stem_pool)
-    return EncoderDecoder(encoder, FPNDecoder(encoder.channels, decoder_width))
+    return EncoderDecoder(encoder, FPNDecoder(encoder.channels, decoder_width, decoder_start))
 
 
-def _resnet34_unet(in_channels: int, decoder_width: int = 32, gray: str = "replicate") -> nn.Module:
+def _resnet34_unet(
+    in_channels: int, decoder_width: int = 32, gray: str = "replicate", decoder_start: str = "torch"
+) -> nn.Module:
     encoder = ResNet34(in_channels, gray)
-    return EncoderDecoder(encoder, UNetDecoder(encoder.channels, decoder_width))
+    return EncoderDecoder(encoder, UNetDecoder(encoder.channels, decoder_width, decoder_start))
 
 
-def _resnet34_fpn(in_channels: int, decoder_width: int = 256, gray: str = "replicate") -> nn.Module:
+def _resnet34_fpn(
+    in_channels: int, decoder_width: int = 256, gray: str = "replicate", decoder_start: str = "torch"
+) -> nn.Module:
     encoder = ResNet34(in_channels, gray)
-    return EncoderDecoder(encoder, FPNDecoder(encoder.channels, decoder_width))
+    return EncoderDecoder(encoder, FPNDecoder(encoder.channels, decoder_width, decoder_start))
 
 
 def _smp(architecture: str, in_channels: int, encoder: str = "resnet34") -> nn.Module:
@@ -110,8 +122,8 @@ def build_model(
         weights_file: Which file holds the published weights: a full path, or a name in PyTorch's cache,
             where their own name is looked for by default (`sample_model_1.p` of the five of GMIC).
         **options: Those of the network: `base_width`, `upsampling` (aunet); `base_width`, `dilations`
-            (arfnet); `base_width`, `decoder_width`, `stem_pool` (resnet22_*); `decoder_width`, `gray`
-            (resnet34_*); `encoder` (smp_*).
+            (arfnet); `base_width`, `decoder_width`, `stem_pool`, `decoder_start` (resnet22_*);
+            `decoder_width`, `gray`, `decoder_start` (resnet34_*); `encoder` (smp_*).
 
     Raises:
         ValueError: The name or an option is not known; the message lists the known ones.

@@ -509,5 +509,8 @@ def test_what_does_not_fit_the_channels():
     several, regions = random_batch(14, classes=3)
     with pytest.raises(ValueError, match=r"classes=\(3,\) cannot be chosen from 3 channel"):
         Boundary(classes=(3,))(several, regions)
-    with pytest.raises(ValueError, match=r"distance maps \(3, 8, 8\) do not fit logits \(3, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"logits \(3, 3, 8, 8\) do not fit the target \(3, 1, 8, 8\)"):
         Boundary()(several, batch)
+    of_another_size = batch.with_features({"distance_map": torch.zeros(3, 4, 4)})
+    with pytest.raises(ValueError, match=r"distance maps \(3, 4, 4\) do not fit logits \(3, 1, 8, 8\)"):
+        Boundary()(logits, of_another_size)

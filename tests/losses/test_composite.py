@@ -117,13 +117,60 @@ def test_phases_take_turns():
     assert turns == [0, 0, 0, 1, 2, 2, 2]
 
 
-def test_a_change_of_weights_inside_a_phase_follows_the_epochs_of_the_whole_training():
+def rising(**more: object) -> dict:
+    """Dice with a weight that goes from 0 to 1."""
+    return {"dice": {"weight": {"start": 0.0, "end": 1.0, **more}}}
+
+
+@pytest.mark.parametrize(("first", "epochs"), [(2, 5), (50, 100), (8, 10), (1, 3)])
+def test_a_change_of_weights_inside_the_last_phase_begins_and_ends_with_it(first, epochs):
+    """It began at .505 where the phase starts at epoch 50 of 100."""
     logits, batch = random_case(5)
-    loss = build_loss(
-        [{"name": "bce", "epochs": 2}, {"name": {"dice": {"weight": {"start": 0.0, "end": 1.0}}}}]
-    )
-    loss.at_epoch(3, 5)
-    torch.testing.assert_close(loss(logits, batch), 0.75 * Dice()(logits, batch), rtol=1e-12, atol=0)
+    dice = Dice()(logits, batch)
+    loss = build_loss([{"name": "bce", "epochs": first}, {"name": rising()}])
+    for epoch in range(first, epochs):
+        loss.at_epoch(epoch, epochs)
+        want = (epoch - first) / (epochs - 1 - first)
+        torch.testing.assert_close(loss(logits, batch), want * dice, rtol=1e-12, atol=0)
+
+
+def test_a_change_of_weights_inside_a_phase_in_the_middle_begins_and_ends_with_it():
+    logits, batch = random_case(5)
+    dice = Dice()(logits, batch)
+    phases = [{"name": "bce", "epochs": 3}, {"name": rising(), "epochs": 5}, {"name": "bce"}]
+    loss = build_loss(phases)
+    for epoch, want in zip(range(3, 8), (0, 0.25, 0.5, 0.75, 1), strict=True):
+        loss.at_epoch(epoch, 20)
+        torch.testing.assert_close(loss(logits, batch), want * dice, rtol=1e-12, atol=0)
+
+
+def test_phases_inside_of_phases_count_from_their_own_start():
+    logits, batch = random_case(5)
+    bce, dice = BCE()(logits, batch), Dice()(logits, batch)
+    inner = [{"name": "dice", "epochs": 2}, {"name": rising(reach_end=False)}]
+    loss = build_loss([{"name": "bce", "epochs": 4}, {"name": inner}])
+    wants = [bce] * 4 + [dice] * 2 + [share * dice for share in (0, 0.25, 0.5, 0.75)]
+    stages = set()
+    for epoch, want in enumerate(wants):
+        loss.at_epoch(epoch, 10)
+        torch.testing.assert_close(loss(logits, batch), want, rtol=1e-12, atol=0)
+        stages.add(loss.stage(epoch, 10))
+    assert len(stages) == 6  # two that stay the same, and four weights
+    assert loss.phase_starts() == {0, 4, 6}
+
+
+def test_a_phase_that_training_never_reaches_is_told_a_valid_epoch():
+    loss = build_loss([{"name": "bce", "epochs": 4}, {"name": rising()}])
+    loss.at_epoch(1, 3)
+    inside = loss.terms["1"]
+    assert (inside.epoch, inside.epochs) == (0, 1)
+
+
+def test_where_phases_start():
+    assert Dice().phase_starts() == {0}
+    assert build_loss({"dice": 1, "bce": 1}).phase_starts() == {0}
+    assert nested()[0].phase_starts() == {0, 2}
+    assert build_loss("bce_jaccard_then_focal_tversky").phase_starts() == {0, 20}
 
 
 def test_features_reach_the_losses_inside_of_composites():
@@ -161,6 +208,8 @@ def test_training_masks_and_epochs_reach_every_loss_inside():
     loss.at_epoch(3, 8)
     for probe in probes:
         assert probe.areas.tolist() == [4, 21]
-        assert (probe.epoch, probe.epochs) == (3, 8)
+    first, *second = probes  # each counts the epochs of its turn: the first lasts two, the others the rest
+    assert (first.epoch, first.epochs) == (1, 2)
+    assert [(probe.epoch, probe.epochs) for probe in second] == [(1, 6), (1, 6)]
     assert (loss.epoch, loss.epochs) == (3, 8)
     assert "terms.phases.terms.1.terms.c.areas" in loss.state_dict()

@@ -173,7 +173,8 @@ def test_the_state_brings_back_what_was_learned_from_the_training_masks(name, op
 @pytest.fixture
 def shapes_unchecked(monkeypatch):
     """Checks of shapes are Python that no compiler can trace, and are not there outside of tests."""
-    monkeypatch.setattr(Batch, "__init__", inspect.unwrap(Batch.__init__))
+    for name in ("__init__", "__post_init__"):
+        monkeypatch.setattr(Batch, name, inspect.unwrap(getattr(Batch, name)))
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -73,6 +73,20 @@ def test_cell_size_of_empty_and_full_masks_covers_the_image():
     assert grid.mass_cell_size(np.ones((16, 32), dtype=bool)) == (16, 32)
 
 
+@pytest.mark.parametrize("rounding", grid.ROUNDING)
+@pytest.mark.parametrize("shape", [(16, 32), (20, 24), (33, 7), (48, 47), (1, 3)])
+def test_a_full_mask_is_a_mass_of_the_image_size(shape, rounding):
+    """One cell where both sides are powers of two or rounded up, else as many as these leave."""
+    cell = grid.mass_cell_size(np.ones(shape, dtype=bool), rounding=rounding)
+    assert cell == tuple(grid.power_of_two(float(side), rounding) for side in shape)
+    cells = [-(-side // length) for side, length in zip(shape, cell, strict=True)]
+    assert (cells == [1, 1]) == all(length >= side for side, length in zip(shape, cell, strict=True))
+    if rounding == "up" or shape == (16, 32):
+        assert cells == [1, 1]
+    if rounding == "down" and shape == (20, 24):
+        assert cells == [2, 2]
+
+
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4),
     shape=st.tuples(st.integers(1, 17), st.integers(1, 17)),

@@ -267,7 +267,7 @@ def test_options_must_be_positive(option, value):
 @pytest.mark.parametrize(
     ("loss", "options", "says"),
     [
-        (Dice, {"dice_factor": 3}, "must be 1 or 2, not 3"),
+        (Dice, {"dice_factor": 3}, "dice_factor=3 is not one of 1, 2"),
         (FocalTversky, {"alpha": 1.0}, r"alpha must lie between 0 and 1, not 1\.0"),
         (FocalTversky, {"exponent": 0}, "exponent must be positive"),
         (FocalTversky, {"smooth": 0}, "smooth must be positive"),

@@ -179,8 +179,8 @@ def test_gradient(loss):
     [
         (WeightedBCE, {"positive_weight": 0}, "positive_weight must be positive"),
         (WeightedBCE, {"positive_weight": 1, "negative_weight": -1}, "negative_weight must be positive"),
-        (Focal, {"gamma": -0.1}, "gamma must be finite and not negative, not -0.1"),
-        (Focal, {"gamma": math.inf}, "gamma must be finite"),
+        (Focal, {"gamma": -0.1}, "gamma must be a finite number from 0, not -0.1"),
+        (Focal, {"gamma": math.inf}, "gamma must be a finite number from 0"),
         (Focal, {"alpha": 1.0}, r"alpha must lie between 0 and 1, not 1\.0"),
         (Focal, {"alpha": 0.0}, "alpha must lie between 0 and 1"),
     ],

@@ -408,7 +408,7 @@ def test_survives_a_worker_process():
         ({"core": "dice", "beta": 0.5}, "core 'dice' has no option 'beta'; it takes 'dice_factor', 'smooth'"),
         ({"core": "tversky", "dice_factor": 1}, "it takes 'alpha', 'beta', 'smooth'"),
         ({"core": "tversky", "smooth": 0}, "smooth must be positive"),
-        ({"core": "dice", "dice_factor": 3}, "dice_factor must be 1 or 2"),
+        ({"core": "dice", "dice_factor": 3}, "dice_factor=3 is not one of 1, 2"),
         ({"threshold": 0.0}, "threshold must lie between 0 and 1"),
         ({"threshold": 1.0}, "threshold must lie between 0 and 1"),
         ({"mask_numerator": True}, "belongs to aggregation='nonzero'"),

@@ -61,7 +61,10 @@ def test_side_that_is_not_divisible_by_16_is_an_error(size):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"base_width": 4}, "a whole number from 8, not 4"), ({"upsampling": "nearest"}, "'bilinear', 'transposed'")],
+    [
+        ({"base_width": 4}, "a whole number from 8, not 4"),
+        ({"upsampling": "nearest"}, "'bilinear', 'transposed'"),
+    ],
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):

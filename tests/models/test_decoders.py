@@ -168,3 +168,40 @@ def test_training_and_test_size_of_003():
     model = build_model("resnet22_unet").eval()
     for size in (448, 512):
         assert model(torch.randn(1, 1, size, size)).shape == (1, 1, size, size)
+
+
+@pytest.mark.parametrize("decoder", [UNetDecoder, FPNDecoder])
+def test_kernels_start_as_in_the_published_code(decoder):
+    """Every convolution normal with sqrt(2 / fan_out), fan_out = channels out times the kernel's area."""
+    torch.manual_seed(0)
+    plain, published = decoder(RESNET22), decoder(RESNET22, start="fan_out")
+    for layer, other in zip(published.modules(), plain.modules(), strict=True):
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        fan_in, fan_out = (n * layer.kernel_size[0] ** 2 for n in (layer.in_channels, layer.out_channels))
+        n = layer.weight.numel()
+        assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=6 / (2 * n) ** 0.5)
+        assert other.weight.std().item() == pytest.approx((3 * fan_in) ** -0.5, rel=6 / (2 * n) ** 0.5)
+        if n > 1000:  # normal: beyond the bounds of the uniform one, and with its share beyond 2 sigma
+            share = (layer.weight.abs() > 2 * (2 / fan_out) ** 0.5).float().mean().item()
+            assert share == pytest.approx(0.0455, abs=6 * (0.0455 / n) ** 0.5)
+        if layer.bias is not None:
+            assert layer.bias.abs().max() <= fan_in**-0.5  # left as it was
+    for norm in published.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            assert (norm.weight == 1).all()
+            assert (norm.bias == 0).all()
+
+
+@pytest.mark.parametrize("name", ["resnet22_unet", "resnet22_fpn", "resnet34_unet", "resnet34_fpn"])
+def test_the_start_of_the_decoder_is_an_option(name):
+    def head(**options: str) -> float:
+        torch.manual_seed(0)
+        model = build_model(name, decoder_width=8, **options)
+        return next(m for m in model.decoder.head if isinstance(m, nn.Conv2d)).weight.std().item()
+
+    assert head() == head(decoder_start="torch") < 0.5 < head(decoder_start="fan_out")
+    with pytest.raises(
+        ValueError, match=r"start='fan_in' is not one of 'torch', 'fan_out'; did you mean 'fan_out'"
+    ):
+        build_model(name, decoder_start="fan_in")
