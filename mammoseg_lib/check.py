@@ -7,14 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from tqdm import tqdm
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import DataError, Problem
 from mammoseg_lib.datasets.sample import printable
+from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates, structure
 from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import digest
 
@@ -25,7 +29,8 @@ LABELS = {
     "images_with_mass": "  with a mass",
     "images_without_mass": "  without",
     "excluded": "left out by rule",
-    "duplicates": "images that occur twice",
+    "same_pixels": "images with pixels of another",
+    "duplicates": "pairs of the same picture",
 }
 
 
@@ -37,14 +42,17 @@ class Report:
         source: What was checked.
         table: The samples that can be used.
         problems: The files that cannot, with the reason.
-        duplicates: Groups of sample ids whose images are the same, pixel by pixel.
+        same_pixels: Groups of sample ids whose images are the same, pixel by pixel.
+        duplicates: Pairs of sample ids whose images show the same picture, maybe in another size or contrast;
+            see `duplicates.near_duplicates`. Those with the same pixels are among them.
         disagreements: Sample ids of which the source's own table says something else, by what it says.
     """
 
     source: Source
     table: pd.DataFrame
     problems: tuple[Problem, ...]
-    duplicates: tuple[tuple[str, ...], ...]
+    same_pixels: tuple[tuple[str, ...], ...]
+    duplicates: tuple[tuple[str, str], ...]
     disagreements: dict[str, list[str]]
 
     @property
@@ -73,6 +81,7 @@ class Report:
             "most_images_of_a_patient": int(of_patient.max()) if len(of_patient) else None,
             "excluded": kinds["excluded"],
             "broken": kinds["broken"],
+            "same_pixels": sum(map(len, self.same_pixels)),
             "duplicates": len(self.duplicates),
         }
 
@@ -122,7 +131,8 @@ class Report:
             "whole": self.is_whole(),
             "release": {what: {"here": here, "release": n} for what, (here, n) in self.whole().items()},
             "masses_digest": self.masses_digest(),
-            "duplicates": [list(group) for group in self.duplicates],
+            "same_pixels": [list(group) for group in self.same_pixels],
+            "duplicates": [list(pair) for pair in self.duplicates],
             "patients_across_splits": self.patients_across_splits(),
             "disagreements": self.disagreements,
             "problems": [asdict(problem) | {"path": self._relative(problem)} for problem in self.problems],
@@ -137,7 +147,8 @@ class Report:
             lines.append(f"{name:28} " + ", ".join(f"{value}: {n}" for value, n in tally.items()))
         lines += [self._whole_line()]
         lines += [f"{problem.kind}: {self._relative(problem)}: {problem.reason}" for problem in self.problems]
-        lines += [f"the same pixels: {' = '.join(group)}" for group in self.duplicates]
+        lines += [f"the same pixels: {' = '.join(group)}" for group in self.same_pixels]
+        lines += [f"the same picture: {' ~ '.join(pair)}{self._classes(pair)}" for pair in self.duplicates]
         lines += [f"in several parts of the split: patient {name}" for name in self.patients_across_splits()]
         lines += [
             f"{what}: {len(names)} ({', '.join(names)})"
@@ -154,6 +165,12 @@ class Report:
         same = self.masses_digest() == self.source.reader.MASSES_DIGEST
         parts.append(f"masses of each image {'as' if same else 'NOT as'} in the release, by digest")
         return f"whole release: {'yes' if self.is_whole() else 'no'}; {', '.join(parts)}"
+
+    def _classes(self, pair: tuple[str, str]) -> str:
+        """What to add where a picture is in two classes."""
+        pathology = self.table.set_index("sample_id")["pathology"]
+        first, second = (pathology[name] for name in pair)
+        return "" if pd.isna(first) or first == second else f" ({first}, {second})"
 
     def _relative(self, problem: Problem) -> str:
         path = Path(problem.path)
@@ -175,26 +192,34 @@ def check_source(
         progress: Show a progress bar on stderr.
     """
     table, problems = source.scan(run_map)
-    read = run_map(partial(_pixels_digest, source), (row for _, row in table.iterrows()))
-    found = list(
-        tqdm(read, total=len(table), desc=f"check {source.name}", unit="image", disable=not progress)
-    )
+    read = run_map(partial(_examine, source), (row for _, row in table.iterrows()))
+    bar = tqdm(read, total=len(table), desc=f"check {source.name}", unit="image", disable=not progress)
+    found = list(bar)
     broken = [isinstance(item, Problem) for item in found]
     problems += [item for item in found if isinstance(item, Problem)]
-    groups: dict[str, list[str]] = {}
-    for name, item, failed in zip(table["sample_id"], found, broken, strict=True):
-        if not failed:
-            groups.setdefault(item, []).append(name)
     table = table[[not failed for failed in broken]].reset_index(drop=True)
-    disagreements = source.reader.disagreements(source.root, table)
-    duplicates = tuple(tuple(group) for group in groups.values() if len(group) > 1)
-    return Report(source, table, tuple(problems), duplicates, disagreements)
+    names, seen = table["sample_id"].tolist(), [item for item in found if not isinstance(item, Problem)]
+    details = np.array([detail for _, detail in seen], np.float32).reshape(len(seen), 2, SIDE, SIDE)
+    pairs = {(i, j) for i, j, _ in near_duplicates(details)}
+    places: dict[str, list[int]] = {}
+    for place, (pixels, _) in enumerate(seen):
+        places.setdefault(pixels, []).append(place)
+    equal = {pair for same in places.values() for pair in combinations(same, 2)}
+    return Report(
+        source,
+        table,
+        tuple(problems),
+        same_pixels=groups(names, equal),
+        duplicates=tuple((names[i], names[j]) for i, j in sorted(pairs | equal)),
+        disagreements=source.reader.disagreements(source.root, table),
+    )
 
 
-def _pixels_digest(source: Source, row: pd.Series) -> str | Problem:
-    """A digest of an image's size and pixels, or why it cannot be read."""
+def _examine(source: Source, row: pd.Series) -> tuple[str, Float[np.ndarray, "2 s s"]] | Problem:
+    """A digest of an image's size and pixels and its `structure`, or why it cannot be read."""
     try:
         image = source.load(row).image
     except DataError as error:
         return Problem.broken(error)
-    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
+    digest_ = hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
+    return digest_, structure(image)

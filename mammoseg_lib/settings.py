@@ -103,7 +103,7 @@ class Data:
         return cls(**{**values, "preprocessing": Preprocessing(**options)})
 
     def open(self) -> Source:
-        """The source, found or, for phantoms, written if need be."""
+        """The source; phantoms are written if need be, of absent images only the cache can be read."""
         if self.phantoms:
             return open_source(
                 self.source,
@@ -112,7 +112,7 @@ class Data:
                 size=self.phantom_size,
                 population=self.population,
             )
-        return open_source(self.source, self.root, phantoms=False)
+        return open_source(self.source, self.root, phantoms=False, absent=True)
 
     def key(self) -> str | None:
         """The key that the prepared images have or would have; None where the images are not at hand."""

@@ -71,12 +71,13 @@ class Source:
 
     Attributes:
         name: Key of `SOURCES`.
-        root: The release folder.
+        root: The release folder; None where the images are not on this machine, and only what was prepared
+            from them can be read.
         real: False for phantoms.
     """
 
     name: str
-    root: Path
+    root: Path | None
     real: bool
 
     @property
@@ -108,6 +109,8 @@ class Source:
         return fingerprint(self.root, self.reader.files(self.root))
 
     def __str__(self) -> str:
+        if self.root is None:
+            return f"{self.name}: real images that are not on this machine"
         return f"{self.name}: {'real images' if self.real else 'phantoms'} in {paths.shown(self.root)}"
 
 
@@ -119,6 +122,7 @@ def open_source(
     n_images: int = 120,
     size: int = 256,
     population: str = "realistic",
+    absent: bool = False,
 ) -> Source:
     """Find a data set: the folder given, else `MAMMOSEG_DATA`, else phantoms, which are written if need be.
 
@@ -130,6 +134,8 @@ def open_source(
         size: Longest side of a phantom image in pixels.
         population: Whose masses the phantoms show: "realistic", or "easy", which a small network learns to
             find in seconds; see `phantoms.population`.
+        absent: Give a source without a root in place of an error where the real data that was asked for is
+            absent: `prepare` reads what was prepared from it before.
 
     Raises:
         ValueError: If the name or the population is unknown.
@@ -138,16 +144,21 @@ def open_source(
     if name not in SOURCES:
         raise ValueError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
     if root is not None:
+        if absent and not Path(root).is_dir():
+            return Source(name, None, real=True)
         if not Path(root).is_dir():
             raise DataError(root, "no such folder")
         root = Path(root).resolve()
         return Source(name, root, real=not root.is_relative_to(paths.phantoms()))
     data = paths.real_data()
-    if data is not None and not data.is_dir():
+    absent = absent and phantoms is False
+    if data is not None and not data.is_dir() and not absent:
         raise DataError(data, "MAMMOSEG_DATA names a folder that does not exist")
     release = SOURCES[name].reader.FOLDER
     if not phantoms and data is not None and (data / release).is_dir():
         return Source(name, data / release, real=True)
+    if absent:
+        return Source(name, None, real=True)
     if phantoms is False:
         raise DataError(
             data or "MAMMOSEG_DATA", f"no folder {release!r} here; see data/README.md for where to get it"

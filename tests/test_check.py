@@ -64,7 +64,7 @@ def test_broken_files_are_named_relative_to_the_source_and_are_not_counted(inbre
 def test_the_same_pixels_twice_are_found_and_are_no_fault(busi):
     shutil.copy(busi.root / "benign" / "benign (1).png", busi.root / "malignant" / "malignant (1).png")
     report = check_source(busi)
-    assert report.duplicates == (("benign (1)", "malignant (1)"),)
+    assert report.same_pixels == report.duplicates == (("benign (1)", "malignant (1)"),)
     assert report.broken == ()
     assert "the same pixels: benign (1) = malignant (1)" in report.text()
 
@@ -149,5 +149,7 @@ def test_real_inbreast(real_inbreast):
 def test_real_busi(real_busi):
     report = check_source(Source("busi", real_busi, real=True))
     assert report.broken == ()
-    assert report.duplicates == (("benign (433)", "malignant (145)"),)
+    assert report.same_pixels == (("benign (433)", "malignant (145)"),)
+    assert len(report.duplicates) == 161
+    assert len({name for pair in report.duplicates for name in pair}) == 256
     assert report.masses_digest() == SOURCES["busi"].reader.MASSES_DIGEST

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from mammoseg_lib.check import check_source
 from mammoseg_lib.datasets import DataError, Sample, inbreast
+from mammoseg_lib.datasets.folder.layout import write_table
 from mammoseg_lib.phantoms.mammogram import Mammogram, draw_mammogram
 from mammoseg_lib.preprocessing import (
     Preprocessing,
@@ -15,10 +20,12 @@ from mammoseg_lib.preprocessing import (
     crop_and_window,
     prepare,
     prepare_sample,
+    prepared_key,
     without_frame,
 )
 from mammoseg_lib.sources import Source, open_source
-from tests.release import SQUARE, write_inbreast
+from mammoseg_lib.splits import make_split, patients, shared_duplicates
+from tests.release import SQUARE, write_inbreast, write_phantoms
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +268,86 @@ def test_an_interrupted_fill_leaves_nothing_that_reads_as_complete(tmp_path, mon
     filled = tmp_path / "home" / "data" / "cache"
     assert [p for p in filled.iterdir() if p.is_dir() and p.name != "fingerprints"] == []
     assert len(prepare(source, Preprocessing(size=32), jobs=1)) == 6
+
+
+def test_prepared_images_are_read_without_the_images_they_came_from(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataError, match="does not exist"):
+        open_source("inbreast", phantoms=False)
+    absent = open_source("inbreast", phantoms=False, absent=True)
+    assert str(absent) == "inbreast: real images that are not on this machine"
+    with pytest.raises(DataError, match=r"is not here, and data/cache holds none of it$"):
+        prepare(absent, Preprocessing(size=32))
+    source = _source(tmp_path)
+    here = prepare(source, Preprocessing(size=32), jobs=1, with_masses=True)
+    shutil.rmtree(source.root)
+    away = prepare(absent, Preprocessing(size=32), with_masses=True)
+    assert caplog.messages == [
+        f"the images of inbreast are not here: what was prepared from them is read from "
+        f"data/cache/inbreast-{here.key}"
+    ]
+    assert away.key == here.key == prepared_key(absent, Preprocessing(size=32), with_masses=True)
+    assert away.real
+    np.testing.assert_array_equal(away.images, here.images)
+    np.testing.assert_array_equal(away.masks, here.masks)
+    assert away.table.drop(columns="image_path").equals(here.table.drop(columns="image_path"))
+    for settings, filters in ((Preprocessing(size=33), {"with_masses": True}), (Preprocessing(size=32), {})):
+        with pytest.raises(DataError, match="of the 1 sets in it none has these settings and this code"):
+            prepare(absent, settings, **filters)
+    monkeypatch.setattr(cache, "code_digest", lambda *objects: "other")
+    with pytest.raises(DataError, match="none has these settings and this code"):
+        prepare(absent, Preprocessing(size=32), with_masses=True)
+
+
+def test_of_several_prepared_sets_without_images_the_newest_is_read(tmp_path):
+    settings = Preprocessing(size=32)
+    sources = [_source(tmp_path / name, n) for name, n in (("first", 5), ("second", 6), ("third", 7))]
+    keys = [prepare(source, settings, jobs=1).key for source in sources]
+    for age, key in enumerate((keys[1], keys[2], keys[0])):
+        os.utime(tmp_path / "home" / "data" / "cache" / f"inbreast-{key}", (1e9 - age, 1e9 - age))
+    absent = open_source("inbreast", tmp_path / "nowhere", phantoms=False, absent=True)
+    assert prepare(absent, settings).key == keys[1]
+
+
+def test_near_duplicates_are_kept_with_the_prepared_images(tmp_path):
+    root = write_phantoms("busi", tmp_path / "busi", 12, 64)
+    first, second = root / "benign" / "benign (1).png", root / "malignant" / "malignant (1).png"
+    picture = np.asarray(Image.open(first).convert("L"))
+    mask = np.zeros((80, 100), np.uint8)
+    mask[10:30, 10:30] = 255
+    Image.fromarray(picture).resize((100, 80)).point(lambda v: 20 + 0.7 * v).save(second)
+    Image.fromarray(mask).save(second.with_name("malignant (1)_mask.png"))
+    source = Source("busi", root, real=True)
+    for size in (16, 64):
+        prepared = prepare(source, Preprocessing(size=size, crop="none"), jobs=1, with_masses=True)
+        assert prepared.duplicates == (("benign (1)", "malignant (1)"),)
+        for fold in make_split(prepared).folds:
+            assert shared_duplicates(prepared, fold) == []
+    report = check_source(source)
+    assert (report.same_pixels, report.duplicates) == ((), (("benign (1)", "malignant (1)"),))
+    assert "the same picture: benign (1) ~ malignant (1) (benign, malignant)" in report.text()
+
+
+def test_ids_that_look_like_missing_values_or_numbers_stay_text(tmp_path):
+    names = ["NA", "null", "nan", "01", "None", "n/a", "1.0", "1e3", "True", "-", "a,b", 'say "no"', "é\tb"]
+    rows = []
+    for n, name in enumerate(names):
+        pixels = np.random.default_rng(n).integers(1, 250, (32, 32)).astype(np.uint8)
+        mask = np.zeros((32, 32), np.uint8)
+        mask[8:16, 8:16] = 255
+        for path, values in ((f"{n}.png", pixels), (f"{n}_mask.png", mask)):
+            (tmp_path / "own").mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / "own" / path)
+        rows.append({"sample_id": f"{name}.", "patient_id": name, "image_path": f"{n}.png",
+                     "mask_path": f"{n}_mask.png", "split": name})  # fmt: skip
+    write_table(tmp_path / "own", rows)
+    source = open_source("folder", tmp_path / "own")
+    prepared = prepare(source, Preprocessing(size=16, crop="none"), jobs=1)
+    for table in (source.index(), prepared.table, check_source(source).table):
+        assert sorted(table["patient_id"]) == sorted(names)
+        assert table["sample_id"].tolist() == [f"{name}." for name in table["patient_id"]]
+        assert table["split"].tolist() == table["patient_id"].tolist()
+        assert patients(table).tolist() == table["patient_id"].tolist()
 
 
 def test_open_source_says_what_it_took(tmp_path, monkeypatch):

@@ -196,6 +196,16 @@ def sample_table(records: list[dict]) -> pd.DataFrame:
     return table.sort_values("sample_id", ignore_index=True)
 
 
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a sample table as CSV, for `read_table`."""
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A sample table from CSV as it was written: text stays text, be it "NA", "nan" or "007"."""
+    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, na_values=[""], lineterminator="\n")
+
+
 def having_masses(table: pd.DataFrame, with_masses: bool | None) -> pd.DataFrame:
     """The rows with a mass, those without one, or, for None, all; numbered anew."""
     keep = slice(None) if with_masses is None else (table["n_masses"] > 0) == with_masses

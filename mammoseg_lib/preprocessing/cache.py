@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,14 +16,18 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from mammoseg_lib import paths
-from mammoseg_lib.datasets import COLUMNS, DataError, Problem
+from mammoseg_lib.datasets import DataError, Problem
+from mammoseg_lib.datasets.sample import read_table, write_table
 from mammoseg_lib.parallel import parallel_map
+from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates, structure
 from mammoseg_lib.preprocessing.steps import Preprocessing, prepare_sample
 from mammoseg_lib.source_code import code_digest
 from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import atomic_folder, digest, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
+RECIPE = "recipe.json"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class PreparedSet:
         key: Digest of the data's content, the settings, and the code that made it; the folder's name.
         real: Whether these are images of patients.
         problems: What the source holds that could not be prepared.
+        duplicates: The ids of images that are one picture, by group; see `duplicates.near_duplicates`.
     """
 
     table: pd.DataFrame
@@ -46,6 +52,7 @@ class PreparedSet:
     key: str
     real: bool
     problems: tuple[Problem, ...]
+    duplicates: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -56,7 +63,9 @@ def prepare(
 ) -> PreparedSet:
     """The prepared data set from the cache, which is filled first if need be.
 
-    A file that cannot be read is left out and listed in `problems`; the rest is prepared.
+    A file that cannot be read is left out and listed in `problems`; the rest is prepared. Of a source whose
+    images are not here the cache is read, by its recipe: source, settings, filters and code; of several, that
+    are of other images then, the newest.
 
     Args:
         source: What `open_source` found.
@@ -64,8 +73,19 @@ def prepare(
         jobs: Processes that fill the cache.
         progress: Show a progress bar.
         filters: Those of the source's `index`, for example `with_masses=True`.
+
+    Raises:
+        DataError: If the source as a whole cannot be used, or neither images nor prepared ones are here.
     """
-    recipe, key = _recipe(source, settings, filters), prepared_key(source, settings, **filters)
+    if source.root is None:
+        folder = _without_images(source, settings, filters)
+        log.warning(
+            "the images of %s are not here: what was prepared from them is read from %s",
+            source.name,
+            paths.shown(folder),
+        )
+        return _open(folder, source)
+    key = prepared_key(source, settings, **filters)
     folder = paths.cache() / f"{source.name}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Complete folders appear by renaming, so whoever waited at the lock finds the work done.
@@ -73,31 +93,67 @@ def prepare(
         if not folder.is_dir():
             with atomic_folder(folder) as partial_folder:
                 _fill(partial_folder, source, settings, filters, jobs, progress)
-                write_json(partial_folder / "recipe.json", recipe)
-    return _open(folder, key, source)
+                recipe = _recipe(source, settings, filters)
+                write_json(partial_folder / RECIPE, {**recipe, "key": key})
+    return _open(folder, source)
 
 
 def prepared_key(source: Source, settings: Preprocessing, **filters: object) -> str:
-    """The key of a prepared set, whether or not it is prepared already: see `PreparedSet.key`."""
+    """The key of a prepared set, whether or not it is prepared already: see `PreparedSet.key`.
+
+    Raises:
+        DataError: As `prepare` does.
+    """
+    if source.root is None:
+        return _key(_without_images(source, settings, filters))
     return digest({**_recipe(source, settings, filters), "data": source.fingerprint()})
 
 
 def _recipe(source: Source, settings: Preprocessing, filters: dict) -> dict:
     reader = source.reader
+    reading = (reader.scan, reader.select, reader.load)
     return {
-        "code": code_digest(reader.scan, reader.select, reader.load, prepare_sample),
+        "code": code_digest(*reading, prepare_sample, structure, near_duplicates, groups),
         "source": source.name,
         "settings": asdict(settings),
         "filters": filters,
     }
 
 
-def _open(folder: Path, key: str, source: Source) -> PreparedSet:
-    table = pd.read_csv(folder / "table.csv", dtype=COLUMNS)
-    table["image_path"] = str(source.root) + "/" + table["image_path"]
+def _without_images(source: Source, settings: Preprocessing, filters: dict) -> Path:
+    """The newest folder of the cache that was filled by this recipe."""
+    wanted = json.loads(json.dumps(_recipe(source, settings, filters)))
+    found = [path.parent for path in paths.cache().glob(f"{source.name}-*/{RECIPE}")]
+    same = [folder for folder in found if {**_json(folder / RECIPE), "key": None} == {**wanted, "key": None}]
+    if not same:
+        others = f"; of the {len(found)} sets in it none has these settings and this code" if found else ""
+        raise DataError(
+            source.reader.FOLDER, f"is not here, and {paths.shown(paths.cache())} holds none of it{others}"
+        )
+    return max(same, key=lambda folder: folder.stat().st_mtime_ns)
+
+
+def _key(folder: Path) -> str:
+    return _json(folder / RECIPE)["key"]
+
+
+def _json(path: Path) -> object:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _open(folder: Path, source: Source) -> PreparedSet:
+    table = read_table(folder / "table.csv")
+    if source.root is not None:
+        table["image_path"] = str(source.root) + "/" + table["image_path"]
     arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS]
-    problems = [Problem(**p) for p in json.loads((folder / "problems.json").read_text())]
-    return PreparedSet(table, *arrays, key=key, real=source.real, problems=tuple(problems))
+    return PreparedSet(
+        table,
+        *arrays,
+        key=_key(folder),
+        real=source.real,
+        problems=tuple(Problem(**problem) for problem in _json(folder / "problems.json")),
+        duplicates=tuple(tuple(group) for group in _json(folder / "duplicates.json")),
+    )
 
 
 def _fill(
@@ -118,15 +174,19 @@ def _fill(
         bar = tqdm(
             outcomes, total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress
         )
-        failed = {row: problem for row, problem in enumerate(bar) if problem is not None}
+        found = list(bar)
+    failed = [outcome for outcome in found if isinstance(outcome, Problem)]
     if failed:
-        keep = [row for row in range(len(table)) if row not in failed]
+        keep = [row for row, outcome in enumerate(found) if not isinstance(outcome, Problem)]
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
-        table, problems = table.iloc[keep], problems + list(failed.values())
+        table, found = table.iloc[keep], [found[row] for row in keep]
     relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
-    table.assign(image_path=relative).to_csv(folder / "table.csv", index=False)
-    write_json(folder / "problems.json", [asdict(problem) for problem in problems])
+    write_table(folder / "table.csv", table.assign(image_path=relative))
+    write_json(folder / "problems.json", [asdict(problem) for problem in problems + failed])
+    details = np.array(found, np.float32).reshape(len(found), 2, SIDE, SIDE)
+    pairs = near_duplicates(details)
+    write_json(folder / "duplicates.json", groups(table["sample_id"].tolist(), pairs))
 
 
 def _new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
@@ -139,14 +199,15 @@ def _new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
 
 def _prepare_row(
     folder: Path, source: Source, settings: Preprocessing, item: tuple[int, pd.Series]
-) -> Problem | None:
-    """Prepare one row straight into the arrays on disk; returns why, if it cannot be."""
+) -> Problem | Float[np.ndarray, "2 t t"]:
+    """Prepare one row straight into the arrays on disk; its `structure`, or why it cannot be prepared."""
     position, row = item
     try:
-        prepared = prepare_sample(source.load(row), settings)
+        sample = source.load(row)
+        prepared = prepare_sample(sample, settings)
     except DataError as error:
         return Problem(error.path, "broken", error.reason)
     values = (prepared.image, prepared.mask, prepared.spacing_mm)
     for name, value in zip(ARRAYS, values, strict=True):
         np.load(folder / f"{name}.npy", mmap_mode="r+")[position] = value
-    return None
+    return structure(sample.image)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 
 from mammoseg_lib.datasets import Sample
 from mammoseg_lib.datasets.files.windowing import sigmoid
@@ -95,17 +95,18 @@ def prepare_sample(sample: Sample, settings: Preprocessing) -> Prepared:
     else:
         scale = settings.size / max(height, width)
         new = (max(1, round(height * scale)), max(1, round(width * scale)))
-    coverage = _resample(mask.astype(np.float32), new)
+    coverage = resample(mask.astype(np.float32), new)
     small_mask = coverage > 0.5
     if mask.any() and not small_mask.any():
         small_mask = coverage == coverage.max()
     step = np.array([height / new[0], width / new[1]], dtype=np.float32)
     spacing = step * np.float32(np.nan if sample.spacing_mm is None else sample.spacing_mm)
     frame = ((0, settings.size - new[0]), (0, settings.size - new[1]))
-    return Prepared(np.pad(_resample(image, new), frame), np.pad(small_mask, frame), spacing)
+    return Prepared(np.pad(resample(image, new), frame), np.pad(small_mask, frame), spacing)
 
 
-def _resample(image: np.ndarray, new: tuple[int, int]) -> np.ndarray:
+def resample(image: Num[np.ndarray, "h w"], new: tuple[int, int]) -> Float[np.ndarray, "a b"]:
+    """An image in 0..1 at another height and width."""
     # The mean over each output pixel where the image shrinks (no aliasing), linear where it grows.
     shrinks = image.shape[0] >= new[0] and image.shape[1] >= new[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

@@ -81,7 +81,7 @@ def _numbers(loss: dict, model: dict, source: str) -> dict[str, float]:
     crop = "none" if source == "busi" else "breast"
     data = Data(source=source, n_images=24, phantom_size=64, preprocessing=Preprocessing(size=64, crop=crop))
     prepared = data.prepare(jobs=1)
-    fold = make_split(prepared.table, "patient_folds", 0).folds[0]
+    fold = make_split(prepared, "patient_folds", 0).folds[0]
     settings = Training(epochs=2, learning_rate=1e-3, precision="float32")
     with _one_thread():
         torch.manual_seed(0)

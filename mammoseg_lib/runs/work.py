@@ -100,7 +100,7 @@ def _train(
     deadline: float | None,
     progress: bool,
 ) -> tuple[Split, torch.nn.Module, Trained]:
-    split = make_split(prepared.table, config.data.protocol, config.data.split_seed)
+    split = make_split(prepared, config.data.protocol, config.data.split_seed)
     torch.manual_seed(config.seed)
     model, loss = build_model(**config.model), build_loss(**config.loss)
     started = time.perf_counter()
