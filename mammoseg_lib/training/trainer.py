@@ -227,7 +227,8 @@ class Trainer:
         Raises:
             TrainingError: It is of another seed or of other settings.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        # To the processor first: counts and pictures stay there, the rest is moved as it is loaded.
+        state = torch.load(path, map_location="cpu", weights_only=True)
         mine = {"settings": asdict(self.settings), "seed": self.seed}
         if wrong := [name for name, value in mine.items() if state[name] != value]:
             raise TrainingError(f"{path} is of another run: its {' and '.join(wrong)} differ")
