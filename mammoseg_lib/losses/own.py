@@ -49,14 +49,19 @@ def build_own(name: str, options: Mapping[str, object]) -> Loss:
     return loss
 
 
-def source_files(loss: Loss) -> tuple[Path, ...]:
-    """The files with the code of a loss and of all inside it, but for this library's and PyTorch's."""
-    codes = [type(module) for module in loss.modules()]
-    codes += [load(module.name) for module in loss.modules() if isinstance(module, FunctionLoss)]
-    codes = [
-        code for code in codes if code.__module__.split(".")[0] not in ("mammoseg_lib", "torch", "builtins")
+def codes(loss: Loss) -> list[type | Callable]:
+    """The classes that a loss is made of, and the functions of one's own in it; without PyTorch's."""
+    found = [type(module) for module in loss.modules()]
+    found += [load(module.name) for module in loss.modules() if isinstance(module, FunctionLoss)]
+    return [
+        each for each in dict.fromkeys(found) if each.__module__.split(".")[0] not in ("torch", "builtins")
     ]
-    return tuple(sorted({Path(inspect.getsourcefile(code)).resolve() for code in codes}))
+
+
+def source_files(loss: Loss) -> tuple[Path, ...]:
+    """The files with the code of one's own that a loss and all inside it are made of."""
+    own = [each for each in codes(loss) if each.__module__.split(".")[0] != "mammoseg_lib"]
+    return tuple(sorted({Path(inspect.getsourcefile(each)).resolve() for each in own}))
 
 
 class FunctionLoss(Loss):
