@@ -13,7 +13,7 @@ from tests.faults.sources import write_busi, write_inbreast
 
 KEYS = [
     "phantoms", "source", "root", "ok", "counts", "tallies", "whole", "release", "masses_digest",
-    "duplicates", "patients_across_splits", "disagreements", "problems",
+    "same_pixels", "duplicates", "patients_across_splits", "disagreements", "problems",
 ]  # fmt: skip
 
 if "forkserver" in get_all_start_methods():
@@ -36,7 +36,8 @@ def test_counts_and_tallies(inbreast):
     report = check_source(inbreast)
     assert report.counts() == {
         "images": 4, "images_with_mass": 2, "images_without_mass": 2, "masses": 3, "patients": 3,
-        "patients_with_mass": 1, "most_images_of_a_patient": 2, "excluded": 0, "broken": 0, "duplicates": 0,
+        "patients_with_mass": 1, "most_images_of_a_patient": 2, "excluded": 0, "broken": 0, "same_pixels": 0,
+        "duplicates": 0,
     }  # fmt: skip
     assert report.tallies() == {
         "acr_density": {"2": 4}, "birads": {"1": 1, "4a": 3}, "view": {"MLO": 4}, "laterality": {"L": 4},
@@ -150,6 +151,6 @@ def test_real_busi(real_busi):
     report = check_source(Source("busi", real_busi, real=True))
     assert report.broken == ()
     assert report.same_pixels == (("benign (433)", "malignant (145)"),)
-    assert len(report.duplicates) == 161
-    assert len({name for pair in report.duplicates for name in pair}) == 256
+    assert len(report.duplicates) == 162
+    assert len({name for pair in report.duplicates for name in pair}) == 258
     assert report.masses_digest() == SOURCES["busi"].reader.MASSES_DIGEST

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mammoseg_lib import export as export_module
-from mammoseg_lib.cli import app
+from mammoseg_lib.cli.app import app
 from mammoseg_lib.datasets import COLUMNS, DataError, busi, folder, inbreast
 from mammoseg_lib.export import export
 from mammoseg_lib.preprocessing import Preprocessing, breast_mask, crop_and_window, prepare_sample

@@ -185,7 +185,7 @@ def _fill(
     write_table(folder / "table.csv", table.assign(image_path=relative))
     write_json(folder / "problems.json", [asdict(problem) for problem in problems + failed])
     details = np.array(found, np.float32).reshape(len(found), 2, SIDE, SIDE)
-    pairs = near_duplicates(details)
+    pairs = [(i, j) for i, j, _ in near_duplicates(details)]
     write_json(folder / "duplicates.json", groups(table["sample_id"].tolist(), pairs))
 
 

@@ -9,15 +9,14 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mammoseg_lib.preprocessing.steps import resample
 
-SIDE = 48  # px of the thumbnails; two photographs of one lesion differ in what is finer
-DETAIL = 1.5  # px, sigma: what is wider is the same in many pictures, as the shape of a breast
+SIDE = 48  # px of the thumbnails; two scans of one lesion differ in what is finer
+DETAIL = 1.5  # px, sigma: what is wider is the same in many pictures
 BACKGROUND = 0.1  # of the brightest tissue: what is darker is no tissue
 SHARED = 0.6  # of the larger tissue that the two must have in common
-ALIKE = 0.5  # correlation from which two pictures count as one; see `near_duplicates`
 CANDIDATES = 0.3  # correlation from which a pair is looked at with one moved by a pixel
 CHUNK = 1024  # pictures compared with all others at a time
 SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
@@ -27,12 +26,13 @@ def structure(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "2 s s"]:
     """What tells a picture from others, whatever its size and contrast: a thumbnail's detail, and its tissue.
 
     Detail is what a thumbnail has beyond its own blurred version, divided by how strong that is round about:
-    neither brightness nor contrast matter, nor does the outline of a breast more than its inside.
+    neither brightness nor contrast matter. The rim of a breast, which all breasts have, is left out.
     """
     small = resample(image, (SIDE, SIDE))
     if small.std() < 1e-3:  # nothing to be seen
         return np.zeros((2, SIDE, SIDE), np.float32)
-    tissue = (cv2.blur(small, (3, 3)) > BACKGROUND * np.percentile(small, 99)).astype(np.float32)
+    bright = cv2.blur(small, (3, 3)) > BACKGROUND * np.percentile(small, 99)
+    tissue = cv2.erode(bright.astype(np.float32), np.ones((3, 3)))  # not from the edges of the picture
     share = _blur(tissue) + np.float32(1e-6)
     detail = tissue * (small - _blur(small * tissue) / share)
     strength = np.sqrt(_blur(detail**2) / share)
@@ -43,9 +43,9 @@ def near_duplicates(structures: Float[np.ndarray, "n 2 s s"]) -> list[tuple[int,
     """The pairs of pictures that are one: their positions, the smaller one first, and their correlation.
 
     The correlation is that of the details where both have tissue, at the best of nine positions one pixel of
-    the thumbnail apart. Measured: in BUSI 161 pairs of 780 pictures lie above .5, among them all 71 whose
-    pixels correlate above .95 at 256x256; between .4 and .5 there are ten. No two of INbreast's 410 images
-    reach .48, although 39 pairs correlate above .95 by their pixels: breasts have one shape.
+    the thumbnail apart; how high it must be depends on how much tissue that is, see `alike`. Measured: 162
+    pairs of 258 pictures in BUSI, 9 of them in two classes; all 71 whose pixels correlate above .95 at 256x256
+    are among them. None in INbreast, where 39 pairs of different breasts do so: breasts have one shape.
 
     A picture that was mirrored, inverted or turned is not found, nor one cut by more than a twentieth.
 
@@ -54,31 +54,41 @@ def near_duplicates(structures: Float[np.ndarray, "n 2 s s"]) -> list[tuple[int,
     """
     found = []
     for start in range(0, len(structures), CHUNK):
-        part = structures[start : start + CHUNK]
-        for row, j in np.argwhere(_correlations(part, structures) > CANDIDATES).tolist():
+        correlations, _ = _compared(structures[start : start + CHUNK], structures)
+        for row, j in np.argwhere(correlations > CANDIDATES).tolist():
             if (i := start + row) < j:
-                best = max(
-                    _correlation(structures[i], np.roll(structures[j], shift, (1, 2))) for shift in SHIFTS
-                )
-                found += [(i, j, best)] if best > ALIKE else []
+                moved = np.stack([np.roll(structures[j], shift, (1, 2)) for shift in SHIFTS])
+                correlations_, common = (each[0] for each in _compared(structures[i][None], moved))
+                best = int(correlations_.argmax())
+                if correlations_[best] > alike(float(common[best])):
+                    found.append((i, j, float(correlations_[best])))
     return found
 
 
-def connected(n: int, pairs: Iterable[Sequence[int]]) -> Int[np.ndarray, " n"]:
+def alike(n_pixels: float) -> float:
+    """The correlation over so many pixels of a thumbnail above which two pictures count as one.
+
+    0.41 + 4 / sqrt(n): about .5 for a whole picture. What different pictures reach by chance grows with
+    1 / sqrt(n), and of a small breast there is little to compare.
+    """
+    return 0.41 + 4 / max(n_pixels, 1) ** 0.5
+
+
+def connected(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     """A number for each of n things, the same for those that pairs join, be it over others."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ends = np.array([pair[:2] for pair in pairs], dtype=int).reshape(-1, 2).T
+    ends = np.array(list(pairs), dtype=int).reshape(-1, 2).T
     graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(int)
+    return connected_components(graph, directed=False)[1].tolist()
 
 
-def groups(names: Sequence[str], pairs: Iterable[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+def groups(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[tuple[str, ...], ...]:
     """The names of those that pairs of positions join, by group; who is alone is in none."""
     members: dict[int, list[str]] = {}
     for name, label in zip(names, connected(len(names), pairs), strict=True):
-        members.setdefault(int(label), []).append(name)
+        members.setdefault(label, []).append(name)
     return tuple(tuple(group) for group in members.values() if len(group) > 1)
 
 
@@ -86,16 +96,12 @@ def _blur(image: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
     return cv2.GaussianBlur(image, (0, 0), DETAIL)
 
 
-def _correlations(
+def _compared(
     some: Float[np.ndarray, "m 2 s s"], all_: Float[np.ndarray, "n 2 s s"]
-) -> Float[np.ndarray, "m n"]:
-    """The correlation of the details of each with each, over the tissue that both have."""
+) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, "m n"]]:
+    """The correlation of the details of each with each over the tissue of both, and its size in pixels."""
     (a, in_a), (b, in_b) = (each.reshape(len(each), 2, -1).swapaxes(0, 1) for each in (some, all_))
     common = in_a @ in_b.T
     strength = np.sqrt((a**2 @ in_b.T) * (in_a @ (b**2).T))
     enough = common > SHARED * np.maximum(in_a.sum(1)[:, None], in_b.sum(1)[None])
-    return np.where(enough, (a @ b.T) / np.maximum(strength, 1e-6), 0)
-
-
-def _correlation(a: Float[np.ndarray, "2 s s"], b: Float[np.ndarray, "2 s s"]) -> float:
-    return float(_correlations(a[None], b[None])[0, 0])
+    return np.where(enough, (a @ b.T) / np.maximum(strength, np.float32(1e-6)), np.float32(0)), common

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.draw import polygon2mask
 from typer.testing import CliRunner
 
-from mammoseg_lib.cli import app
+from mammoseg_lib.cli.app import app
 from mammoseg_lib.datasets import COLUMNS, DataError, Problem, folder, inbreast
 from mammoseg_lib.datasets.folder.template import write_template
 from mammoseg_lib.phantoms import folder as phantoms

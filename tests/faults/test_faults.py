@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
-from mammoseg_lib import cli, paths
+from mammoseg_lib import paths
+from mammoseg_lib.cli import app as cli
 from mammoseg_lib.datasets import DataError, Problem
 from tests.faults.generate import Fault, all_faults
 from tests.faults.sources import SMALL_SOURCES, read
