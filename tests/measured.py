@@ -11,7 +11,8 @@ import pandas as pd
 PIXELS = 128 * 128
 RUN = {
     "current": True, "differs": "", "source": "inbreast (real)", "image_size": 128, "base_width": 8,
-    "epochs": 60, "protocol": "patient_folds", "start": "none", "device": "cpu", "precision": "float32", "minutes": 3.0,
+    "epochs": 60, "protocol": "patient_folds", "start": "none",
+    "device": "cpu", "precision": "float32", "minutes": 3.0,
 }  # fmt: skip
 """What is said of every run; see `results.Results.runs`."""
 
