@@ -17,7 +17,7 @@ from jaxtyping import Float
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import LOWER_IS_BETTER, VERDICTS, Claim, Paper, load_paper, paper_keys
 from mammoseg_lib.papers.claims import regions
-from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin
+from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin, point
 from mammoseg_lib.reports.panel import REST, NotRunError, Panel, Results, find_arm
 from mammoseg_lib.results import load_results
 from mammoseg_lib.splits import N_FOLDS
@@ -214,10 +214,10 @@ def _measure(paper: Paper, claim: Claim, metric: str, results: Results, n: int) 
         return {"verdict": NOT_RUN, "missing": f"folds other than {', '.join(map(str, panel.folds))}"}
     factor = 100.0 if unit(metric) == "points" else 1.0
     found = difference(panel, left, right, metric, average)
-    best = difference(panel, left, right, metric, average, "best")
+    best = point(panel, left, right, metric, average, "best")
     numbers = {name: factor * getattr(found, name) for name in ("value", "low", "high")}
     lower, margin = metric in LOWER_IS_BETTER, claim.margin_of(metric)
-    row = {**numbers, "best": factor * best.value}
+    row = {**numbers, "best": factor * best}
     row |= _said(found, factor, claim.expects, margin, lower)
     row |= {name: getattr(found, name) for name in ("images", "patients", "folds", "seeds")}
     used = pd.MultiIndex.from_frame(results.runs[["study", "arm"]]).isin(panel.arms)
