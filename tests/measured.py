@@ -9,6 +9,12 @@ import numpy as np
 import pandas as pd
 
 PIXELS = 128 * 128
+RUN = {
+    "current": True, "differs": "", "source": "inbreast (real)", "image_size": 128, "base_width": 8,
+    "epochs": 60, "protocol": "patient_folds", "start": "none",
+    "device": "cpu", "precision": "float32", "minutes": 3.0,
+}  # fmt: skip
+"""What is said of every run; see `results.Results.runs`."""
 
 
 def counts_of(dsc: np.ndarray, size: np.ndarray) -> dict[str, np.ndarray]:
@@ -55,45 +61,32 @@ def make_results(
         method, _, variant = name.partition("/")
         for fold in range(n_folds):
             tested = np.flatnonzero(fold_of == fold)
+            ids = {
+                "sample_id": [f"i{p:03}_{i}" for p in tested for i in range(images_each)],
+                "patient_id": [f"p{p:03}" for p in tested for _ in range(images_each)],
+            }
+            masses = size[tested].ravel()
             for seed in seeds:
                 key = {"study": study, "arm": name, "method": method, "variant": variant, "label": name}
                 key |= {"fold": fold, "seed": seed}
                 network = network_sd * random.standard_normal() + training[fold]
-                per_epoch = epoch_sd * random.standard_normal(n_epochs)
-                level = mean + patient[tested] + own[tested] + network
-                level = level[:, None] + noise_sd * random.standard_normal((len(tested), images_each))
-                ids = pd.DataFrame(
-                    {
-                        "sample_id": [f"i{p:03}_{i}" for p in tested for i in range(images_each)],
-                        "patient_id": [f"p{p:03}" for p in tested for _ in range(images_each)],
-                    }
-                )
-                for epoch in range(n_epochs):
-                    counts = counts_of((level + per_epoch[epoch]).ravel(), size[tested].ravel())
-                    last.append(ids.assign(**key, epoch=50 + epoch, **counts))
-                counts = counts_of(level.ravel(), size[tested].ravel())
-                dsc = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
-                best.append(ids.assign(**key, **counts, dsc=dsc, hd=40 * (1 - dsc), components=1.0))
+                level = np.repeat(mean + patient[tested] + own[tested] + network, images_each)
+                level = level + noise_sd * random.standard_normal(len(level))
+                for epoch, shift in enumerate(epoch_sd * random.standard_normal(n_epochs)):
+                    last.append({**key, "epoch": 50 + epoch, **ids, **counts_of(level + shift, masses)})
+                best.append({**key, **ids, **counts_of(level, masses), "dsc": level, "hd": 40 * (1 - level)})
                 runs.append(
-                    {
-                        **key,
-                        "profile": profile,
-                        "paper": study.partition(".")[0],
-                        "origin": origin,
-                        "current": True,
-                        "differs": "",
-                        "source": "inbreast (real)",
-                        "image_size": 128,
-                        "base_width": 8,
-                        "epochs": 60,
-                        "protocol": "patient_folds",
-                        "start": "none",
-                        "device": "cpu",
-                        "precision": "float32",
-                        "minutes": 3.0,
-                    }
+                    {**key, **RUN, "profile": profile, "paper": study.partition(".")[0], "origin": origin}
                 )
-    frames = {"runs": pd.DataFrame(runs)}
-    for name, parts in (("last", last), ("best", best)):
-        frames[name] = pd.concat(parts, ignore_index=True)
-    return SimpleNamespace(**frames)
+    best = _table(best).assign(components=1.0)
+    return SimpleNamespace(runs=pd.DataFrame(runs), last=_table(last), best=best)
+
+
+def _table(parts: list[dict]) -> pd.DataFrame:
+    """One table of many parts, each a number or text for all its rows or one for each."""
+    columns = {}
+    for name in parts[0]:
+        columns[name] = np.concatenate(
+            [np.broadcast_to(np.asarray(p[name]), len(p["sample_id"])) for p in parts]
+        )
+    return pd.DataFrame(columns)

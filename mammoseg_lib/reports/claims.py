@@ -17,7 +17,7 @@ from jaxtyping import Float
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import LOWER_IS_BETTER, VERDICTS, Claim, Paper, load_paper, paper_keys
 from mammoseg_lib.papers.claims import regions
-from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin
+from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin, point
 from mammoseg_lib.reports.panel import REST, NotRunError, Panel, Results, find_arm
 from mammoseg_lib.results import load_results
 from mammoseg_lib.splits import N_FOLDS
@@ -48,13 +48,15 @@ def measured(paper: Paper, results: Results, *, n: int = RESAMPLES) -> pd.DataFr
     """
     rows = []
     for claim in paper.claims:
-        if claim.count is not None or not claim.arms:
-            rows.append({"claim": claim.id, "verdict": claim.count.verdict if claim.count else UNTESTABLE})
-            continue
-        for metric in claim.metrics:
-            row = {"claim": claim.id, "metric": metric, "unit": unit(metric)}
-            row["printed"] = _printed(paper, claim, metric)
-            rows.append({**row, **_measure(paper, claim, metric, results, n)})
+        if claim.count is not None:
+            rows.append({"claim": claim.id, "verdict": claim.count.verdict})
+        elif not claim.arms:
+            rows.append({"claim": claim.id, "verdict": UNTESTABLE})
+        else:
+            for metric in claim.metrics:
+                row = {"claim": claim.id, "metric": metric, "unit": unit(metric)}
+                row["printed"] = _printed(paper, claim, metric)
+                rows.append({**row, **_measure(paper, claim, metric, results, n)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -119,7 +121,8 @@ def unit(metric: str) -> str:
 
 def studies_of(paper: Paper) -> list[str]:
     """The studies whose runs its claims need, those that hold their remaining arms included."""
-    named = [name for claim in paper.claims for name in (claim.study, claim.against_study) if name]
+    tested = [claim for claim in paper.claims if claim.untestable is None]
+    named = [name for claim in tested for name in (claim.study, claim.against_study) if name]
     rest = [name + REST for name in named if name + REST in study_names()]
     return list(dict.fromkeys([*named, *rest]))
 
@@ -162,7 +165,7 @@ def _decide(claim: Claim, rows: pd.DataFrame) -> dict:
         return {**entry, **texts, "reason": claim.count.how}
     if not claim.arms:
         return entry
-    entry["printed"] = first["printed"] or ""
+    entry["printed"] = first["printed"] if isinstance(first["printed"], str) else ""
     if first["verdict"] == NOT_RUN:
         return {**entry, "reason": f"not run yet: {first['missing']}"}
     if claim.untestable is None:
@@ -194,13 +197,15 @@ def _with_p(verdict: str, p: dict[str, float]) -> dict:
 
 
 def _measure(paper: Paper, claim: Claim, metric: str, results: Results, n: int) -> dict:
+    if claim.untestable is not None:
+        return {"verdict": UNTESTABLE}
     average = claim.average or paper.aggregate
     left = [(claim.study, arm) for arm in claim.arms]
     right = [(claim.against_study or claim.study, arm) for arm in claim.against]
     missing = [arm for arm in (*left, *right) if not _is_there(results, arm)]
     if missing:
         text = ", ".join(f"{arm} of {study}" for study, arm in missing)
-        return {"verdict": UNTESTABLE if claim.untestable else NOT_RUN, "missing": text}
+        return {"verdict": NOT_RUN, "missing": text}
     try:
         panel = _panel(_Key(results), (*left, *right), n)
     except NotRunError as error:
@@ -209,13 +214,11 @@ def _measure(paper: Paper, claim: Claim, metric: str, results: Results, n: int) 
         return {"verdict": NOT_RUN, "missing": f"folds other than {', '.join(map(str, panel.folds))}"}
     factor = 100.0 if unit(metric) == "points" else 1.0
     found = difference(panel, left, right, metric, average)
-    best = difference(panel, left, right, metric, average, "best")
+    best = point(panel, left, right, metric, average, "best")
     numbers = {name: factor * getattr(found, name) for name in ("value", "low", "high")}
     lower, margin = metric in LOWER_IS_BETTER, claim.margin_of(metric)
-    row = {**numbers, "best": factor * best.value}
+    row = {**numbers, "best": factor * best}
     row |= _said(found, factor, claim.expects, margin, lower)
-    if claim.untestable:
-        row["verdict"] = UNTESTABLE
     row |= {name: getattr(found, name) for name in ("images", "patients", "folds", "seeds")}
     used = pd.MultiIndex.from_frame(results.runs[["study", "arm"]]).isin(panel.arms)
     return {**row, "origin": origin(results.runs[used])}

@@ -99,23 +99,15 @@ def difference(
         average: As there.
         at: As there.
     """
+    value = point(panel, left, right, metric, average, at)
+    deviation = _difference(panel, left, right, metric, average, at, "resamples") - value
+    folds = _difference(panel, left, right, metric, average, at, "without_a_fold")
+    factor = _widening(deviation, folds, len(panel.seeds))
     at, average = _where(metric, average, at)
-
-    def evaluate(weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        total = np.mean([panel.values(arm, metric, average, at, weights) for arm in left], axis=0)
-        if len(right):
-            total = total - np.mean(
-                [panel.values(arm, metric, average, at, weights) for arm in right], axis=0
-            )
-        return total
-
-    point = float(evaluate(panel.whole)[0])
-    deviation = evaluate(panel.resamples) - point
-    factor = _widening(deviation, evaluate(panel.without_a_fold), len(panel.seeds))
     arms = [*left, *right]
     tested = set().union(*(panel.images(arm) for arm in arms))
     result = Estimate(
-        value=point,
+        value=value,
         low=np.nan,
         high=np.nan,
         widened=factor,
@@ -124,10 +116,40 @@ def difference(
         folds=len(panel.folds),
         seeds=len(panel.seeds),
         left_out=panel.left_out(arms, metric, at) if average == "macro" else 0.0,
-        replicates=point + factor * deviation,
+        replicates=value + factor * deviation,
     )
     low, high = result.at_level(LEVEL)
     return replace(result, low=low, high=high)
+
+
+def point(
+    panel: Panel,
+    left: Sequence[str | Arm],
+    right: Sequence[str | Arm],
+    metric: str = "dsc",
+    average: str = "micro",
+    at: At | None = None,
+) -> float:
+    """The value of `difference` without its interval."""
+    return float(_difference(panel, left, right, metric, average, at, "whole")[0])
+
+
+def _difference(
+    panel: Panel,
+    left: Sequence[str | Arm],
+    right: Sequence[str | Arm],
+    metric: str,
+    average: str,
+    at: At | None,
+    weights: str,
+) -> Float[np.ndarray, " n"]:
+    at, average = _where(metric, average, at)
+    means = [
+        np.mean([panel.values(arm, metric, average, at, weights) for arm in group], axis=0)
+        for group in (left, right)
+        if len(group)
+    ]
+    return means[0] - means[1] if len(means) == 2 else means[0]
 
 
 def _where(metric: str, average: str, at: At | None) -> tuple[At, str]:
@@ -219,5 +241,6 @@ __all__ = [
     "gather",
     "image_values",
     "origin",
+    "point",
     "value",
 ]

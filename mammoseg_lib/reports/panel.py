@@ -6,7 +6,7 @@ for it. All arms of a panel are resampled alike, so that differences between the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -103,7 +103,7 @@ class Panel:
         return 1 - float(self._sums(metric, "macro", at)[places, ..., 1].sum()) / tested
 
     def values(
-        self, arm: str | Arm, metric: str, average: str, at: At, weights: tuple[np.ndarray, np.ndarray]
+        self, arm: str | Arm, metric: str, average: str, at: At, weights: str
     ) -> Float[np.ndarray, " n"]:
         """One value of an arm for each set of weights.
 
@@ -115,11 +115,18 @@ class Panel:
             metric: Name in `metrics.OVERLAP`, or for `at="best"` another column of the metrics per image.
             average: "micro" or "macro".
             at: "last": the last epochs; "best": the epoch that validation liked best.
-            weights: Of patients [n p] and of networks [n slots networks]; see `resamples`.
+            weights: "whole", "resamples" or "without_a_fold".
         """
-        sums = self._sums(metric, average, at)[self.index(arm)]
-        finish = _ratio if average == "macro" else _pooled(metric)
-        return _weighted(sums, *weights, finish)
+        if average == "micro" and metric not in OVERLAP:
+            raise ValueError(f"{metric} has no micro average: it is no ratio of pixels")
+        kind = average if average == "micro" else metric
+        store, key = self.__dict__.setdefault("_slots", {}), (self.index(arm), kind, at, weights)
+        if key not in store:
+            sums = self._sums(metric, average, at)[self.index(arm)]
+            store[key] = weighted_sums(sums, *getattr(self, weights))
+        slots = store[key]
+        value = _ratio(slots) if average == "macro" else overlap(*np.moveaxis(slots, -1, 0))[metric]
+        return _mean(value.reshape(len(slots), -1))
 
     @cached_property
     def whole(self) -> tuple[np.ndarray, np.ndarray]:
@@ -180,11 +187,10 @@ class Panel:
                 f"{row['fold']} of seed {row['seed']}"
             )
         table = table.assign(_patient=patients(table))
-        several = table.groupby("sample_id", sort=False)["_patient"].nunique() > 1
-        if several.any():
-            raise ValueError(
-                f"image {several.idxmax()!r} is of two patients: their names differ between the runs"
-            )
+        pairs = table[["sample_id", "_patient"]].drop_duplicates()
+        if (several := pairs["sample_id"].duplicated()).any():
+            image = pairs.loc[several, "sample_id"].iloc[0]
+            raise ValueError(f"image {image!r} is of two patients: their names differ between the runs")
         return table
 
     def _sums(
@@ -275,28 +281,20 @@ def _common(runs: list[set[tuple[int, int]]]) -> tuple[list[int], list[int]]:
     return sorted(folds), sorted(seed for seed, own in by_seed.items() if own >= folds)
 
 
-def _weighted(
+def weighted_sums(
     sums: Float[np.ndarray, "networks epochs patients c"],
     w: Float[np.ndarray, "n patients"],
     v: Float[np.ndarray, "n slots networks"],
-    finish: Callable[[np.ndarray], np.ndarray],
-    chunk: int = 500,
-) -> Float[np.ndarray, " n"]:
-    n_networks, n_epochs, n_patients, n_columns = sums.shape
-    flat = sums.transpose(2, 0, 1, 3).reshape(n_patients, -1)
-    values = np.empty(len(w))
-    for start in range(0, len(w), chunk):
-        part = slice(start, start + chunk)
-        by_network = (w[part] @ flat).reshape(-1, n_networks, n_epochs * n_columns)
-        slots = (v[part] @ by_network).reshape(len(by_network), -1, n_epochs, n_columns)
-        values[part] = _mean(finish(slots).reshape(len(by_network), -1))
-    return values
-
-
-def _pooled(metric: str) -> Callable[[np.ndarray], np.ndarray]:
-    if metric not in OVERLAP:
-        raise ValueError(f"{metric} has no micro average: it is no ratio of pixels")
-    return lambda sums: overlap(*np.moveaxis(sums, -1, 0))[metric]
+) -> Float[np.ndarray, "n slots epochs c"]:
+    """Sums over patients and networks, each as often as its weight says, for each set of weights."""
+    n_networks, n_epochs, _, n_columns = sums.shape
+    by_network = np.zeros((len(w), n_networks, n_epochs * n_columns))
+    for network, own in enumerate(sums):
+        # A network is tested on the patients of its fold only.
+        tested = np.flatnonzero(own.any(axis=(0, 2)))
+        if len(tested):
+            by_network[:, network] = w[:, tested] @ own[:, tested].swapaxes(0, 1).reshape(len(tested), -1)
+    return (v @ by_network).reshape(len(w), -1, n_epochs, n_columns)
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
