@@ -99,6 +99,16 @@ def toctree(*places: str, caption: str = "") -> str:
     return "\n".join(lines)
 
 
+def anchor(words: str) -> str:
+    """The address of a heading on its page: "figure-1"."""
+    return words.lower().replace(" ", "-")
+
+
+def toward(output: Output, top: str) -> str:
+    """A link to the record of a figure or table."""
+    return f"[{output.title} (notebook {output.notebook[:2]})]({top}figures/{output.id}.md)"
+
+
 def cell(text: str) -> str:
     """A text as it stands, in a cell of a Markdown table."""
     return "".join(f"&#{ord(c)};" if c in "&<>|*_$`[]\\" else c for c in text)
