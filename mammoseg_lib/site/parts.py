@@ -79,7 +79,8 @@ def thumbnail(picture: Path, name: str, source: Path) -> str:
     """Write a small picture, on a white card of one size; returns its place among the sources."""
     place = f"_thumbnails/{name.replace('/', '-')}.png"
     with Image.open(picture) as image:
-        small = image.convert("RGB")
+        # Of a tall figure the upper part, in which something can be made out.
+        small = image.convert("RGB").crop((0, 0, image.width, min(image.height, image.width)))
         small.thumbnail(THUMBNAIL)
     canvas = Image.new("RGB", THUMBNAIL, "white")
     canvas.paste(small, tuple((a - b) // 2 for a, b in zip(THUMBNAIL, small.size, strict=True)))
