@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from mammoseg_lib import paths, site
+from mammoseg_lib.papers import load_paper, paper_keys
 from mammoseg_lib.reports.gallery import Output
+from mammoseg_lib.site import claims
 from mammoseg_lib.site.links import Links
 from mammoseg_lib.site.notebooks import Page
 from mammoseg_lib.site.parts import cell, miniature, quoted
@@ -150,3 +152,27 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     with pytest.raises(site.SiteError, match="not empty and holds no site"):
         site.build_site(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_claim_stands_with_its_rule_its_verdict_and_what_bears_on_it(tmp_path):
+    paper = load_paper("boundary_ultrasound")
+    claim = next(each for each in paper.claims if each.id == "linear_similar")
+    table = tmp_path / "ledger.csv"
+    table.write_text("claim,measured,verdict\nlinear_similar,0.4 points,undecided\n")
+    ledger = Output("tables/52_verdicts-ledger", "52_verdicts", "ledger", (table,), {})
+    curves = _output(tmp_path, "curves", claims=["linear_similar"])
+    text = "\n".join(claims.claims(paper, [curves, ledger], "../"))
+    part = text[text.index("### Linear similar") :].split("###")[1]
+    assert claim.quote in part
+    assert "linear against ce, in dsc; study boundary" in part
+    assert "**measured**: 0.4 points" in part
+    assert "**verdict**: undecided" in part
+    assert "[Curves (notebook 10)](../figures/10_x/curves.md)" in part
+    assert part.count("verdict") == text.count("**verdict**") == 1
+
+
+def test_every_claim_has_a_heading_of_its_own():
+    for key in paper_keys():
+        headings = [claims.heading(claim) for claim in load_paper(key).claims]
+        assert len(set(headings)) == len(headings)
+        assert all(claims.how(claim) for claim in load_paper(key).claims)

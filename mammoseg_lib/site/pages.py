@@ -5,7 +5,8 @@ from __future__ import annotations
 from mammoseg_lib.papers import load_paper, paper_keys
 from mammoseg_lib.papers.schema import Paper
 from mammoseg_lib.reports.gallery import EXHIBITS, Output, origin, shown_as
-from mammoseg_lib.site.parts import card, cell, grid, preview, shown, toctree, up
+from mammoseg_lib.site.claims import claims, heading
+from mammoseg_lib.site.parts import anchor, card, cell, grid, preview, shown, toctree, up
 
 NO_CONTENTS = "html_theme.sidebar_secondary.remove: true"  # beside a page that one sees at a glance
 SECTIONS = {
@@ -53,6 +54,7 @@ def paper_page(paper: Paper, outputs: list[Output]) -> str:
             parts = ", ".join(part for cite, which, part in output.exhibits if which == exhibit and part)
             label = f"Part {parts} · " if parts else ""
             text += [shown(output, "../"), f"{{.origin}}\n{label}{source_line(output, '../')}"]
+    text += claims(paper, outputs, "../")
     if paper.notes:
         text.append("## What to know before comparing")
         text += [f"- **{note.about}.** {note.text}" for note in paper.notes]
@@ -122,11 +124,13 @@ def output_page(output: Output, titles: dict[str, str]) -> str:
         facts["notebook"] = link
     if "shows" in facts:
         facts["shows"] = ", ".join(exhibit_links(output, top))
+    if "claims" in facts:
+        facts["claims"] = ", ".join(claim_links(output, top))
     facts["files"] = " · ".join(
         f"[{path.name}]({path.name})"
         for path in (output.files[-1], *([output.sidecar] if output.record else []))
     )
-    plain = {"notebook", "shows", "files"}
+    plain = {"notebook", "shows", "claims", "files"}
     rows = [f"| {name} | {value if name in plain else cell(value)} |" for name, value in facts.items()]
     return "\n\n".join([
         f"---\norphan: true\n{NO_CONTENTS}\n---", f"# {output.title}", shown(output, top, link=False),
@@ -152,11 +156,16 @@ def exhibit_links(output: Output, top: str) -> list[str]:
     ]
 
 
+def claim_links(output: Output, top: str) -> list[str]:
+    """Links from an output to the claims that it bears on."""
+    places = {
+        claim.id: f"{top}papers/{paper.key}.md#{anchor(heading(claim))}"
+        for paper in papers()
+        for claim in paper.claims
+    }
+    return [f"[{name}]({places[name]})" if name in places else name for name in output.record["claims"]]
+
+
 def papers() -> list[Paper]:
     """The papers in the order of their numbers."""
     return sorted(map(load_paper, paper_keys()), key=lambda paper: paper.cite)
-
-
-def anchor(exhibit: str) -> str:
-    """The address of a paper's figure or table on its page: "figure-1"."""
-    return exhibit.lower().replace(" ", "-")

@@ -79,7 +79,8 @@ def thumbnail(picture: Path, name: str, source: Path) -> str:
     """Write a small picture, on a white card of one size; returns its place among the sources."""
     place = f"_thumbnails/{name.replace('/', '-')}.png"
     with Image.open(picture) as image:
-        small = image.convert("RGB")
+        # Of a tall figure the upper part, in which something can be made out.
+        small = image.convert("RGB").crop((0, 0, image.width, min(image.height, image.width)))
         small.thumbnail(THUMBNAIL)
     canvas = Image.new("RGB", THUMBNAIL, "white")
     canvas.paste(small, tuple((a - b) // 2 for a, b in zip(THUMBNAIL, small.size, strict=True)))
@@ -97,6 +98,16 @@ def toctree(*places: str, caption: str = "") -> str:
     """A hidden table of contents, from which the theme makes its navigation."""
     lines = ["```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else []), "", *places, "```"]
     return "\n".join(lines)
+
+
+def anchor(words: str) -> str:
+    """The address of a heading on its page: "figure-1"."""
+    return words.lower().replace(" ", "-")
+
+
+def toward(output: Output, top: str) -> str:
+    """A link to the record of a figure or table."""
+    return f"[{output.title} (notebook {output.notebook[:2]})]({top}figures/{output.id}.md)"
 
 
 def cell(text: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from mammoseg_lib.reports.gallery import EXHIBITS
 from mammoseg_lib.site import build_site
-from mammoseg_lib.site.pages import anchor, papers
+from mammoseg_lib.site.pages import papers
+from mammoseg_lib.site.parts import anchor
 
 pytest.importorskip("sphinx", reason="the extra `site` is not installed")
 pytest.importorskip("myst_nb", reason="the extra `site` is not installed")
