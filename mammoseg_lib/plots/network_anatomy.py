@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,8 +18,65 @@ from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 ROLES = {"image": MUTED, "encoder": PREDICTION, "decoder": TRUTH, "logits": INK}
 
+Arrow = tuple[str, str]
+Part = tuple[str, str, float, float]
+"""Where a map comes from (a module, and a number if it gives several), its role, column and row."""
 
-def network_panel(ax: Axes, maps: pd.DataFrame, arrows: Sequence[tuple[str, str]], title: str = "") -> None:
+_ENCODER: dict[str, Part] = {"image": ("image", "image", 0.0, 0)}
+_ENCODER |= {f"c{k}": (f"encoder {k}", "encoder", 0.0, k) for k in range(1, 6)}
+
+UNET: dict[str, Part] = {
+    **_ENCODER,
+    "pooled c5": ("decoder.pool", "encoder", 0.0, 6),
+    **{f"d{5 - i}": (f"decoder.levels.{i}", "decoder", 1.4, 5 - i) for i in range(6)},
+    "logits": ("enlarge", "logits", 2.5, 0),
+}
+FPN: dict[str, Part] = {
+    **_ENCODER,
+    **{f"lateral {k}": (f"decoder.laterals.{k - 2}", "decoder", 1.15, k) for k in range(2, 6)},
+    **{f"head {k}": (f"decoder.heads.{k - 2}", "decoder", 2.3, k) for k in range(2, 6)},
+    "joined": ("decoder.fuse", "decoder", 3.4, 3.5),
+    "logits": ("enlarge", "logits", 3.4, 0),
+}
+AUNET: dict[str, Part] = {
+    "image": ("image", "image", -1.2, 0),
+    **{f"ResUnit {k + 1}": (f"encoder.{k}", "encoder", 0.0, k) for k in range(5)},
+    **{f"AU {4 - i}": (f"decoder.{i}", "decoder", 1.4, 3 - i) for i in range(4)},
+    "logits": ("head", "logits", 2.6, 0),
+}
+AU_BLOCK: dict[str, Part] = {
+    "deeper map": ("encoder.4", "encoder", 0.6, 3),
+    "skip": ("encoder.3", "encoder", -0.6, 1),
+    "b: shuffled": ("decoder.0.dense_up", "decoder", 0.0, 2),
+    "c: skip + b": ("decoder.0.fuse", "decoder", 0.6, 1),
+    "a: enlarged": ("decoder.0.up", "decoder", 1.8, 1),
+    "attention of c, a": ("decoder.0.attention", "decoder", 1.2, 0),
+    "output": ("decoder.0.out", "decoder", 2.5, 0),
+}
+
+
+def _chains(*chains: Iterable[str]) -> list[Arrow]:
+    return [arrow for chain in chains for arrow in pairwise(chain)]
+
+
+ARROWS: dict[str, list[Arrow]] = {
+    "UNET": _chains(UNET, *((f"c{k}", f"d{k}") for k in range(1, 6))),
+    "FPN": _chains(
+        _ENCODER,
+        *((f"c{k}", f"lateral {k}", f"head {k}", "joined") for k in range(2, 6)),
+        ("lateral 5", "lateral 4", "lateral 3", "lateral 2"),
+        ("joined", "logits"),
+    ),
+    "AUNET": _chains(AUNET, *((f"ResUnit {k}", f"AU {k}") for k in range(1, 5))),
+    "AU_BLOCK": _chains(
+        ("deeper map", "b: shuffled", "c: skip + b", "attention of c, a", "output"),
+        ("skip", "c: skip + b"),
+        ("deeper map", "a: enlarged", "attention of c, a"),
+    ),
+}
+
+
+def network_panel(ax: Axes, maps: pd.DataFrame, arrows: Sequence[Arrow], title: str = "") -> None:
     """Maps as boxes, as wide as the logarithm of their channels, the largest on top, and arrows between them.
 
     Args:
@@ -63,9 +121,7 @@ def network_panel(ax: Axes, maps: pd.DataFrame, arrows: Sequence[tuple[str, str]
     ax.axis("off")
 
 
-def networks_figure(
-    panels: Mapping[str, tuple[pd.DataFrame, Sequence[tuple[str, str]]]], width: float = 9.5
-) -> Figure:
+def networks_figure(panels: Mapping[str, tuple[pd.DataFrame, Sequence[Arrow]]], width: float = 9.5) -> Figure:
     """One `network_panel` beside the other: title to its maps and arrows."""
     columns = [maps["column"].max() - maps["column"].min() + 1 for maps, _ in panels.values()]
     rows = max(maps["row"].max() for maps, _ in panels.values()) + 1
