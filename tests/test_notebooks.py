@@ -61,7 +61,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"nn": 1}, "no parameter 'nn'; known: n, name, items, rate, profile"),
+        ({"nn": 1}, "no parameter 'nn'; did you mean 'n'"),
         ({"n": "1"}, r"n is '1' \(str\), but its default 1 is of type int"),
         ({"n": True}, "of type int"),
         ({"items": "1"}, "of type list"),

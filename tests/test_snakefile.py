@@ -11,7 +11,9 @@ import sys
 import nbformat
 import pytest
 
+from mammoseg_lib.notebooks import available
 from mammoseg_lib.paths import PROJECT
+from mammoseg_lib.studies import load_study, read_by, study_names
 
 NAME = "00_tiny"
 
@@ -24,7 +26,6 @@ def project(tmp_path_factory):
         PROJECT / "mammoseg_lib", root / "mammoseg_lib", ignore=shutil.ignore_patterns("__pycache__")
     )
     (root / "notebooks").mkdir()
-    shutil.copytree(PROJECT / "notebooks" / "profiles", root / "notebooks" / "profiles")
     content = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )
@@ -36,9 +37,6 @@ def project(tmp_path_factory):
         nbformat.v4.new_code_cell("print(n)"),
     ]
     nbformat.write(content, root / "notebooks" / f"{NAME}.ipynb")
-    # The phantoms are there already: this is about notebooks.
-    (root / "data" / "phantoms").mkdir(parents=True)
-    (root / "data" / "phantoms" / "inbreast-120.txt").write_text("made by hand\n")
     _snakemake(root)
     assert (root / "figures" / NAME / "executed.ipynb").exists()
     return root
@@ -98,37 +96,48 @@ def test_a_change_of_the_library_reruns_what_uses_it(project):
     assert NAME in _planned(project)
 
 
-def test_the_project_plans_data_runs_and_notebooks(tmp_path):
-    environment = {**os.environ, "MAMMOSEG_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run"]
-    plan = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
-    needs = {}
+def test_a_comment_in_the_library_reruns_nothing(project):
+    _snakemake(project)
+    path = project / "mammoseg_lib" / "paths.py"
+    path.write_text(path.read_text() + "\n# A comment.\n")
+    assert "Nothing to be done" in _planned(project)
+
+
+def _plan_of(home, *arguments: str) -> dict[str, tuple[str, str, str]]:
+    """Output to rule, inputs and the whole text of the job, of what would be done in a bare place."""
+    environment = {**os.environ, "MAMMOSEG_HOME": str(home)}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", *arguments]
+    plan = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert plan.returncode == 0, plan.stderr
+    jobs = {}
     for rule, block in re.findall(r"rule (\w+):\n((?: {4}.+\n)+)", plan.stdout + plan.stderr):
-        output = re.search(r"output: (.+)", block)
-        if output:
-            needs[output[1]] = (rule, re.search(r"input: (.+)|$", block)[1] or "")
-    trained = [name for name, (rule, _) in needs.items() if rule == "train"]
-    assert trained
-    for study, phantoms in {
-        "spatial_matching": "inbreast-120",
-        "density_asp.theta": "inbreast-120",
-        "density_asp.cbis": "cbis_ddsm-80",
-        "boundary_ultrasound": "busi-80",
-        "encoder_decoders": "folder-32",
-    }.items():
-        inputs = {needs[name][1] for name in trained if f"/{study}/" in name}
-        assert inputs == {f"data/phantoms/{phantoms}.txt"}
-        assert needs[f"data/phantoms/{phantoms}.txt"] == ("phantoms", "")
-    readers = {
-        "20_train_spatial_matching": ("spatial_matching/",),
-        "22_train_boundary_loss": ("boundary_ultrasound/", "boundary_ultrasound.as_printed/"),
-        "23_train_encoder_decoders": ("encoder_decoders/",),
-        "30_ablation_grid_size": ("spatial_matching.grid_size/",),
-        "33_density_weights": ("density_asp.theta/",),
+        if output := re.search(r"output: (.+)", block):
+            jobs[output[1]] = (rule, re.search(r"input: (.+)|$", block)[1] or "", block)
+    return jobs
+
+
+def test_a_demo_trains_each_study_in_one_call_and_notebooks_wait_for_theirs(tmp_path):
+    jobs = _plan_of(tmp_path / "a place with spaces")
+    studies = [name for name in study_names() if "demo" in load_study(name).file.profiles]
+    records = {f"data/runs/records/demo/{name}.json" for name in studies}
+    assert {name for name, (rule, *_) in jobs.items() if rule == "train_study"} <= records
+    assert {name for name, (rule, *_) in jobs.items() if rule == "notebook"} == {
+        f"figures/{name}/executed.ipynb" for name in available()
     }
-    for notebook, studies in readers.items():
-        rule, inputs = needs[f"figures/{notebook}/executed.ipynb"]
-        assert rule == "notebook"
-        own = {name for name in trained if any(f"/{study}" in name for study in studies)}
-        assert own
-        assert set(inputs.split(", ")) & set(trained) == own
+    for notebook in available():
+        own = {f"data/runs/records/demo/{study.name}.json" for study in read_by(notebook, "demo")}
+        assert set(jobs[f"figures/{notebook}/executed.ipynb"][1].split(", ")) & records == own
+
+
+def test_on_a_cluster_each_run_of_the_paper_is_a_job_with_a_gpu_and_memory(tmp_path):
+    target = "data/runs/records/paper/spatial_matching/dice_bce-fold3-seed0.json"
+    options = ("--executor", "slurm", "--jobs", "2", "--config", "profile=paper")
+    jobs = _plan_of(tmp_path, target, *options)
+    assert list(jobs) == [target]
+    rule, _, text = jobs[target]
+    assert rule == "train_run"
+    assert "mem_mb=16000" in text
+    assert "--gres=gpu:1" in text
+    jobs = _plan_of(tmp_path, "figures/real/22_train_boundary_loss/executed.ipynb", *options)
+    trained = [name for name, (rule, *_) in jobs.items() if rule == "train_run"]
+    assert len(trained) == sum(len(study.plan("paper")) for study in read_by("22_train_boundary_loss", "paper"))

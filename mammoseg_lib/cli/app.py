@@ -29,12 +29,13 @@ app.add_typer(data.data, name="data")
 app.add_typer(studies.results, name="results")
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         typer.echo(f"mammoseg {version('mammoseg')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
