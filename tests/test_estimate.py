@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mammoseg_lib.reports import estimate
-from mammoseg_lib.reports.panel import NotRunError, Panel, weighted_sums
+from mammoseg_lib.reports.arms import NotRunError
+from mammoseg_lib.reports.panel import Panel, weighted_sums
 from tests.measured import counts_of, make_results
 
 ARMS = {"dice_bce": 0.55, "bce": 0.5, "sm_sd_bce_all": 0.6, "sm_s_tversky_all": 0.65}

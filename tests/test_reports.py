@@ -1,39 +1,27 @@
+"""Published numbers beside measured ones: values, intervals, layout, and what is not there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from mammoseg_lib import metrics, reports
-from mammoseg_lib.papers import load_paper
+from mammoseg_lib import reports
+from mammoseg_lib.papers import PaperError, load_paper, paper_keys
+from mammoseg_lib.reports import estimate
+from mammoseg_lib.studies import load_study, study_names
+from tests.measured import RUN, make_results
 
-SETTINGS = {
-    "profile": "smoke",
-    "variant": "",
-    "source": "inbreast phantoms",
-    "trained_on": "inbreast phantoms",
-    "networks": 1,
-    "start": "none",
-    "protocol": "patient_folds",
-    "image_size": 32,
-    "base_width": 8,
-    "epochs": 3,
-    "differs": "",
-}
+MEANS = {"dice_bce": 0.5, "sm_s_tversky_all": 0.6, "sm_b_bce_all": 0.55, "sm_b_bce_all/soft counts": 0.3}
 
 
-def square(top: int, left: int = 10, side: int = 8) -> np.ndarray:
-    mask = np.zeros((32, 32), bool)
-    mask[top : top + side, left : left + side] = True
-    return mask
+def changed(results, **values):
+    return SimpleNamespace(**{**vars(results), "runs": results.runs.assign(**values)})
 
 
-def runs_of(method: str, shifts: list[int | None], fold: int = 0, **settings) -> pd.DataFrame:
-    """One run: a predicted square, shifted down by so much from the true one, or nothing predicted."""
-    rows = []
-    for i, shift in enumerate(shifts):
-        pred = np.zeros((32, 32), bool) if shift is None else square(10 + shift)
-        ids = {"sample_id": f"s{fold}-{i}", "patient_id": f"p{fold}-{i // 2}"}
-        rows.append({**ids, **metrics.per_image(pred, square(10))})
-    return pd.DataFrame(rows).assign(method=method, fold=fold, seed=0, **{**SETTINGS, **settings})
+EMPTY = SimpleNamespace(**{name: pd.DataFrame(columns=["study", "arm"]) for name in ("runs", "best", "last")})
 
 
 @pytest.fixture(scope="module")
@@ -43,225 +31,253 @@ def paper():
 
 @pytest.fixture(scope="module")
 def results():
-    return pd.concat(
-        [
-            runs_of("dice_bce", [0, 4, 4, None]),
-            runs_of("sm_s_tversky_all", [0, 0, 1, 2]),
-            runs_of("sm_s_tversky_all", [1, 1, 2, 0], fold=1),
-        ]
-    )
+    return make_results(MEANS, arm_patient_sd=0.05, noise_sd=0.05, network_sd=0.03)
 
 
 @pytest.fixture(scope="module")
 def comparison(paper, results):
-    return reports.compare(paper, results, n=200)
+    return reports.compare(paper, results, n=300)
 
 
 def cell(comparison, method, metric, table="Table 2"):
-    rows = comparison.set_index(["table", "method", "metric"])
-    return rows.loc[(table, method, metric)]
+    return comparison.set_index(["table", "method", "metric"]).loc[(table, method, metric)]
+
+
+# Comparison -----------------------------------------------------------------------------------------
 
 
 def test_one_row_for_every_published_number(paper, comparison):
     assert len(comparison) == sum(len(method.published) for method in paper.methods)
     assert comparison["published"].notna().all()
+    assert comparison.loc[comparison["value"].notna(), "method"].unique().tolist() == [
+        "dice_bce", "sm_b_bce_all", "sm_s_tversky_all",
+    ]  # fmt: skip
 
 
-def test_values_by_hand(comparison):
-    baseline = cell(comparison, "dice_bce", "dsc")
-    # Overlaps of 64, 32, 32 and 0 pixels; four targets of 64 and three predictions of 64.
-    assert baseline["reproduced_micro"] == pytest.approx(100 * 2 * 128 / (4 * 64 + 3 * 64))
-    assert baseline["reproduced_macro"] == pytest.approx(100 * (1 + 0.5 + 0.5 + 0) / 4)
-    assert baseline["published"] == 65.32
-    assert baseline["unit"] == baseline["published_unit"] == "%"
-    assert (baseline["images"], baseline["folds"], baseline["seeds"]) == (4, 1, 1)
-    assert baseline["reproduced_micro_low"] < baseline["reproduced_micro"] < baseline["reproduced_micro_high"]
-
-
-def test_missed_masses_stand_beside_distances(comparison):
-    distance = cell(comparison, "dice_bce", "hd")
-    assert distance["unit"] == "px"
-    assert np.isnan(distance["reproduced_micro"])
-    assert distance["reproduced_macro"] == pytest.approx((0 + 4 + 4) / 3)
-    assert (distance["images"], distance["undefined"], distance["missed"]) == (3, 1, 1)
-
-
-def test_folds_are_put_together(comparison):
-    row = cell(comparison, "sm_s_tversky_all", "dsc")
-    assert (row["images"], row["folds"]) == (8, 2)
-    assert row["reproduced_with"] == (
-        "reduced: inbreast phantoms, 32 px, base width 8, 3 epochs, 2 folds, 1 seed"
+@pytest.mark.parametrize("metric", ["dsc", "sensitivity", "da", "accuracy"])
+def test_values_are_those_of_the_estimate_in_percent(results, comparison, metric):
+    row, panel = (
+        cell(comparison, "sm_s_tversky_all", metric),
+        estimate.Panel(results, ["sm_s_tversky_all"], n=300),
     )
+    for names, at in ((("value", "low", "high"), None), (("best", "best_low", "best_high"), "best")):
+        want = estimate.value(panel, "sm_s_tversky_all", metric, "micro", at)
+        assert row[list(names)].tolist() == pytest.approx(
+            [100 * x for x in (want.value, want.low, want.high)]
+        )
+    assert (row["unit"], row["average"], row["folds"], row["seeds"]) == ("%", "micro", 5, 2)
+    assert (row["images"], row["patients"], row["origin"]) == (100, 50, "shipped")
 
 
-def test_published_and_reproduced_never_share_a_column(paper, comparison):
-    published = {c for c in comparison if c.startswith("published")}
-    ours = {c for c in comparison if c.startswith("reproduced")}
-    assert published
-    assert ours
-    # Changing every published number changes nothing in any other column, and the other way round.
-    without_runs = reports.compare(paper, pd.DataFrame(), n=10)
-    same = list(published | {"table", "row", "column", "method", "metric"})
-    pd.testing.assert_frame_equal(without_runs[same], comparison[same])
-    assert without_runs[[c for c in ours if c != "reproduced_with"]].isna().all(axis=None)
-    for table in paper.tables:
-        laid_out = reports.layout(paper, comparison, table.id)
-        sources = set(laid_out.columns.get_level_values("source"))
-        assert sources == {"published", "reproduced", ""}
-        printed = {cell.printed for method in paper.methods for cell in method.published}
-        for column in laid_out:
-            if column[2] == "published":
-                assert set(laid_out[column]) <= printed | {"-"}
-            else:
-                assert not set(laid_out[column]) & printed
-
-
-def test_a_method_that_was_not_run_says_so(comparison):
+def test_other_variants_of_a_method_are_left_aside(comparison, results):
     row = cell(comparison, "sm_b_bce_all", "dsc", "Table 1")
-    assert row["reproduced_with"] == reports.NOT_RUN
-    assert np.isnan(row["reproduced_micro"])
+    assert row["value"] == pytest.approx(55, abs=10)
+    panel = estimate.Panel(results, ["sm_b_bce_all"], n=2)
+    assert row["value"] == pytest.approx(100 * estimate.value(panel, "sm_b_bce_all").value)
 
 
-def test_a_method_that_is_not_available_gives_the_reason():
-    other = load_paper("boundary_ultrasound")
-    comparison = reports.compare(other, pd.DataFrame())
-    assert cell(comparison, "ce_wmh", "dsc")["reproduced_with"].startswith("not available: a result of Kerv")
-    table = reports.layout(other, comparison, "Table 2")
-    assert table.loc["L_CE", ("WMH", "DSC", "reproduced")] == "not available"
-    assert "Kervadec" in table.loc["L_CE", ("WMH", "reproduced with", "")]
+def test_distances_are_means_over_images_and_say_how_many_have_none(paper, results):
+    some = SimpleNamespace(**{name: table.copy() for name, table in vars(results).items()})
+    own = some.best.index[some.best["arm"] == "dice_bce"]
+    some.best.loc[own[::4], "hd"] = np.nan
+    comparison = reports.compare(paper, some, n=50)
+    row = cell(comparison, "dice_bce", "hd")
+    assert (row["unit"], row["average"], row["left_out"]) == ("px", "macro", 0.25)
+    kept = some.best.loc[own].dropna(subset="hd")
+    assert row["value"] == pytest.approx(kept.groupby("seed")["hd"].mean().mean())
+    # HAU has no unit: our spread cannot be put about it.
+    assert np.isnan(row["should_low"])
+    text = reports.page_table(paper, comparison, "Table 2", "hd").loc["AU-Net", "measured here"]
+    assert text.endswith("; 25 % left out")
 
 
-def test_what_a_method_was_run_with_is_held_against_its_own_settings():
-    other = load_paper("density_asp")
-    full = {"source": "cbis_ddsm (real)", "trained_on": "cbis_ddsm (real)", "image_size": 256, "epochs": 100}
-    runs = runs_of("dice_bce_cbis", [0, 1], **full, base_width=64)
-    # One division is all there is on CBIS-DDSM; on INbreast there are five folds.
-    assert reports.settings_text(other, runs).startswith("full size: cbis_ddsm (real)")
-    assert reports.settings_text(other, runs.assign(method="dice_bce")).startswith("reduced: ")
-    for more in ({"differs": "batch size 8"}, {"variant": "smooth=2"}, {"epochs": 200}):
-        text = reports.settings_text(other, runs.assign(**more))
-        assert text.startswith("changed: ")
-        assert all(str(value) in text for value in more.values())
-    # The reconstruction of ARF-Net is full size at width 32, and says what it is.
-    rebuilt = runs.assign(method="arf_net_cbis", base_width=32)
-    assert reports.settings_text(other, rebuilt).startswith("reconstruction; full size: ")
-    assert reports.settings_text(other, rebuilt.assign(base_width=16)).startswith("reconstruction; reduced: ")
+def test_interval_of_a_printed_number_is_that_of_its_images_and_one_training(paper, results):
+    """Patients alone, of equal images: s / sqrt(n), whatever our own number of them is."""
+    calm = make_results({"dice_bce": 0.5}, patient_sd=0.2, images_each=1, equal_sizes=True)
+    row = cell(reports.compare(paper, calm, n=4000), "dice_bce", "dsc")
+    own = calm.best.groupby("patient_id")["dsc"].mean()
+    half = 1.96 * 100 * own.std(ddof=0) / np.sqrt(55)
+    assert row["should_high"] - row["published"] == pytest.approx(half, rel=0.05)
+    assert row["published"] - row["should_low"] == pytest.approx(half, rel=0.05)
+
+
+def test_interval_of_a_printed_number_knows_that_networks_differ(paper):
+    networks = make_results({"dice_bce": 0.5}, patient_sd=0, network_sd=0.1, images_each=1, equal_sizes=True)
+    row = cell(reports.compare(paper, networks, n=4000), "dice_bce", "dsc")
+    by_network = (
+        networks.best.groupby(["fold", "seed"])["dsc"].mean().reset_index().pivot_table("dsc", "fold", "seed")
+    )
+    # One of two networks is drawn in each of five folds of a fifth of the images; how many images of a
+    # fold are drawn varies as well.
+    least = 100 * np.sqrt((by_network.var(axis=1, ddof=0) / 25).sum())
+    assert 1.96 * least < row["should_high"] - row["published"] < 1.96 * 3 * least
+
+
+def test_intervals_end_where_the_unit_does(paper):
+    perfect = make_results({"dice_bce": 0.98}, patient_sd=0.3)
+    row = cell(reports.compare(paper, perfect, n=100), "dice_bce", "accuracy")
+    assert row["should_high"] <= 100
+
+
+def test_published_and_measured_never_share_a_column(paper, comparison):
+    published = ["table", "row", "column", "method", "metric", "published", "published_unit", "published_as"]
+    without = reports.compare(paper, EMPTY, n=10)
+    pd.testing.assert_frame_equal(without[published], comparison[published])
+    measured = ["should_low", "should_high", "value", "low", "high", "best", "images", "patients"]
+    assert without[measured].isna().all(axis=None)
+    printed = {c.printed for method in paper.methods for c in method.published}
+    for table in paper.tables:
+        page = reports.page_table(paper, comparison, table.id)
+        assert set(page["printed"]) <= printed
+        assert not printed & set(page.drop(columns="printed").to_numpy().ravel())
 
 
 def test_a_paper_that_prints_fractions_is_compared_in_fractions():
     other = load_paper("encoder_decoders")
-    runs = pd.concat(
-        [
-            runs_of("resnet34_unet", [0, 4, 4, None], start="imagenet", image_size=512, epochs=80),
-            runs_of("resnet34_unet_inbreast", [0, 0, 1, 2], networks=5, trained_on="folder (real)"),
-        ]
-    )
-    comparison = reports.compare(other, runs, n=200)
-    own = cell(comparison, "resnet34_unet", "dsc")
-    # Squares of side 8, shifted by half: Dice 1, 1/2, 1/2, and 0 for nothing predicted.
-    assert own["unit"] == "fraction"
-    assert own["reproduced_macro"] == pytest.approx(0.5)
+    own = make_results({"resnet34_unet": 0.5}, study="encoder_decoders", images_each=1, patient_sd=0.2)
+    comparison = reports.compare(other, own, n=300)
+    row = cell(comparison, "resnet34_unet", "dsc")
+    assert (row["unit"], row["average"]) == ("fraction", "macro")
+    images = own.last.assign(dsc=2 * own.last["tp"] / (2 * own.last["tp"] + own.last["fp"] + own.last["fn"]))
+    by_image = images.groupby(["seed", "sample_id"])["dsc"].mean()
+    assert row["value"] == pytest.approx(by_image.mean())
     spread = cell(comparison, "resnet34_unet", "dsc_sd")
-    assert spread["reproduced_macro"] == pytest.approx(np.std([1, 0.5, 0.5, 0], ddof=1))
-    assert spread["reproduced_macro_low"] < spread["reproduced_macro"] <= spread["reproduced_macro_high"]
-    assert np.isnan(spread["reproduced_micro"])
-    table = reports.layout(other, comparison, "Table 2")
-    row = table.loc["OUDSM: ResNet34UNet, ImageNet", ""]
-    assert row["DCS", "published"] == "0.7677"
-    assert row["DCS", "reproduced"].startswith("0.500 [")
-    assert row["SD of DCS", "reproduced"].startswith("0.408 [")
-    assert "mean of 5 networks" not in row["reproduced with", ""]
-    tested = table.loc["INbreast: ResNet34UNet, ImageNet", ("", "reproduced with", "")]
-    assert tested.startswith("reduced: trained on folder (real), tested on inbreast phantoms, 32 px")
-    assert "random start, 3 epochs, mean of 5 networks, 1 seed" in tested
-    assert table.loc["INbreast: ResNet22FPN, GMIC", ("", "DCS", "reproduced")] == "not available"
+    assert spread["value"] == pytest.approx(by_image.groupby("seed").std().mean())
+    assert spread["low"] < spread["value"] < spread["high"]
+    page = reports.page_table(other, comparison, "Table 2")
+    text = page.loc["OUDSM: ResNet34UNet, ImageNet"]
+    assert text["printed"] == "0.7677"
+    assert text["measured here"].startswith(f"{row['value']:.3f} [")
 
 
-def test_layout_is_that_of_the_paper(paper, comparison):
-    table = reports.layout(paper, comparison, "Table 1")
-    assert table.shape == (8, 22)
-    assert table.index[0] == "BCE, SM-B"
-    assert table.loc["Tversky, SM-S", ("L*_G-A", "ΔA", "published")] == "09.49"
-    # Eight squares of 64 px, shifted by 7 rows of 8 px in all: 456 of 512 overlap.
-    assert table.loc["Tversky, SM-S", ("L*_G-A", "DSC", "reproduced")].startswith("89.1 [")
-    assert table.loc["BCE, SM-B", ("L*_G-NZ", "DSC", "reproduced")] == "not run"
-    assert reports.layout(paper, comparison, "Table 3").shape == (4, 22)
+# Settings -------------------------------------------------------------------------------------------
 
 
-def test_the_header_that_the_paper_prints_twice_is_told_apart(paper, comparison):
-    table = reports.layout(paper, comparison, "Table 2")
-    assert table.loc["AU-Net", ("", "SEN (hd)", "published")] == "5.29"
-    assert table.loc["AU-Net", ("", "SEN (sensitivity)", "published")] == "57.95"
-    assert table.loc["ARF-Net", ("", "SEN (hd)", "published")] == "-"
-    assert table.loc["AU-Net", ("", "SEN (hd)", "reproduced")].endswith("; 1 of 4 images left out")
+def settings(paper, results, arm=("spatial_matching", "dice_bce"), **values):
+    return reports.settings_text(paper, changed(results, **values), arm)
 
 
-def test_macro_layout_differs_from_micro(paper, comparison):
-    micro, macro = (reports.layout(paper, comparison, "Table 2", how) for how in ("micro", "macro"))
-    column = ("", "DSC", "reproduced")
-    assert micro.loc["AU-Net", column].startswith("57.1 [")
-    assert macro.loc["AU-Net", column].startswith("50.0 [")
-    with pytest.raises(ValueError, match="aggregate='mean'"):
-        reports.layout(paper, comparison, "Table 2", "mean")
+def test_settings_say_what_is_less_than_the_paper_did(paper, results):
+    assert settings(paper, results) == (
+        "reduced: inbreast (real), 128 px, base width 8, 60 epochs, 5 folds, 2 seeds"
+    )
+    full = {"image_size": 256, "base_width": 64, "epochs": 100}
+    assert settings(paper, results, **full).startswith("full size: inbreast (real), 256 px")
+    assert settings(paper, results, **full, source="inbreast phantoms").startswith("reduced: ")
+    for more in ({"differs": "batch size 8"}, {"epochs": 200}):
+        text = settings(paper, results, **{**full, **more})
+        assert text.startswith("changed: ")
+        assert all(str(value) in text for value in more.values())
+    assert "base width" not in settings(paper, results, **{**full, "base_width": None})
 
 
-def test_markdown_has_a_line_for_every_row_and_block(paper, comparison):
-    text = reports.markdown(reports.layout(paper, comparison, "Table 1"))
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 * (2 + 8)
-    assert "DSC, published | DSC, reproduced" in lines[0]
-    assert len({line.count(" | ") for line in lines}) == 1
-    assert r"**L\*\_G-NZ**" in text
+def test_settings_name_a_start_and_a_reconstruction_first():
+    other = load_paper("density_asp")
+    runs = make_results({"arf_net": 0.5, "dice_bce": 0.5}, study="density_asp", seeds=(0,), n_epochs=1)
+    full = {"image_size": 256, "epochs": 100, "base_width": 32}
+    text = settings(other, runs, ("density_asp", "arf_net"), **full)
+    assert text.startswith("reconstruction; full size: ")
+    assert settings(other, runs, ("density_asp", "dice_bce"), **full).startswith("reduced: ")
+    boundary = load_paper("boundary_ultrasound")
+    runs = make_results({"ce": 0.5}, study="boundary_ultrasound", seeds=(0,), n_epochs=1)
+    text = settings(boundary, runs, ("boundary_ultrasound", "ce"), **{**full, "base_width": None})
+    assert text.startswith("reduced: ")
+    assert "random start" in text
 
 
-def test_flat_table_goes_through_csv(paper, comparison, tmp_path):
-    table = reports.flat(reports.layout(paper, comparison, "Table 1"))
-    assert table.columns[:3].tolist() == ["Table 1", "L*_G-A, DSC, published", "L*_G-A, DSC, reproduced"]
-    table.to_csv(tmp_path / "table.csv", index=False)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv", dtype=str), table, check_dtype=False)
+# Pages ----------------------------------------------------------------------------------------------
 
 
-def test_styled_table_is_html(paper, comparison):
-    html = reports.styled(reports.layout(paper, comparison, "Table 2"), "Table 2").to_html()
-    assert "font-style: italic" in html
-    assert "77.24" in html
+def test_a_page_has_the_rows_that_were_measured_in_the_order_of_the_paper(paper, comparison):
+    page = reports.page_table(paper, comparison, "Table 1")
+    assert page.index.tolist() == ["BCE, SM-B, L*_G-A", "Tversky, SM-S, L*_G-A"]
+    assert page.columns.tolist() == ["printed", "should have carried", "measured here", "best epoch"]
+    assert page.index.name == "Table 1, DSC"
+    row = cell(comparison, "sm_s_tversky_all", "dsc", "Table 1")
+    assert page.loc["Tversky, SM-S, L*_G-A"].tolist() == [
+        "77.24",
+        f"[{row['should_low']:.1f}, {row['should_high']:.1f}]",
+        f"{row['value']:.1f} [{row['low']:.1f}, {row['high']:.1f}]",
+        f"{row['best']:.1f}",
+    ]
+    area = reports.page_table(paper, comparison, "Table 1", "da")
+    assert area.loc["Tversky, SM-S, L*_G-A", "printed"] == "09.49"
+    assert area.index.name == "Table 1, ΔA"
 
 
-def test_text_holds_all_tables_and_what_a_reader_must_know(paper, results):
-    text = reports.text(paper, results)
-    assert all(f"## {table.id}" in text for table in paper.tables)
-    assert r"Policy for empty masks: count\_missed" in text
-    assert "reduced: inbreast phantoms, 32 px" in text
-    assert all(note.text.split(";")[0].split("*")[0][:25] in text for note in paper.notes)
+def test_no_page_is_wider_than_850_pixels(paper):
+    """At 7 px a character and 20 px of padding a column, the widths of a notebook's tables."""
+    every = make_results(dict.fromkeys(paper.available, 0.5), n_epochs=1, seeds=(0,))
+    comparison = reports.compare(paper, every, n=20)
+    for table in paper.tables:
+        for metric in table.metrics:
+            page = reports.page_table(paper, comparison, table.id, metric)
+            widths = [max(map(len, map(str, [name, *page[name]]))) for name in page]
+            widths.append(max(map(len, [page.index.name, *page.index])))
+            assert sum(7 * width + 20 for width in widths) <= 850, (table.id, metric)
 
 
-def test_text_without_any_run(paper):
-    text = reports.text(paper, pd.DataFrame())
-    assert "not run" in text
-    assert "reduced" not in text
+def test_a_table_of_which_nothing_was_measured_says_why_not(paper):
+    page = reports.page_table(paper, reports.compare(paper, EMPTY), "Table 2")
+    assert len(page) == 8
+    assert set(page["measured here"]) == {"not run yet"}
+    assert page.loc["AU-Net", "printed"] == "65.32"
+    other = load_paper("boundary_ultrasound")
+    comparison = reports.compare(other, EMPTY)
+    kervadec = reports.page_table(other, comparison, "Table 2")
+    assert kervadec.to_dict("index") == {
+        "L_CE, ISLES": {"printed": "0.608", "measured here": "not available"},
+        "L_CE, WMH": {"printed": "0.757", "measured here": "not available"},
+        "(1 - α)L_CE + αL_B, ISLES": {"printed": "0.631", "measured here": "not available"},
+        "(1 - α)L_CE + αL_B, WMH": {"printed": "0.756", "measured here": "not available"},
+    }
+    notes = reports.footnotes(other, comparison, "Table 2")
+    assert len(notes) == 1
+    assert "a result of Kervadec et al." in notes[0]
 
 
-def test_paper_sized_runs_are_not_called_reduced(paper):
-    real = {"source": "inbreast (real)", "trained_on": "inbreast (real)"}
-    full = {**real, "image_size": 256, "base_width": 64, "epochs": 100}
-    folds = [runs_of("dice_bce", [0, 1], fold=i, **full) for i in range(5)]
-    assert reports.settings_text(paper, pd.concat(folds)).startswith("full size: inbreast (real), 256 px")
-    assert reports.settings_text(paper, folds[0]).startswith("reduced: ")
-    without_width = runs_of("dice_bce", [0, 1], **{**full, "base_width": None})
-    assert "base width" not in reports.settings_text(paper, without_width)
+def test_footnotes_say_settings_origin_images_and_what_is_not_there(paper, results, comparison):
+    notes = reports.footnotes(paper, comparison, "Table 2")
+    assert notes[0] == (
+        "reduced: inbreast (real), 128 px, base width 8, 60 epochs, 5 folds, 2 seeds; numbers: shipped."
+    )
+    assert notes[1].startswith("The printed numbers rest on 55 images: five random test parts")
+    assert notes[2] == "Not run yet: arf_net, asp_q, asp_l, asp_c, density_asp, sm_sd_bce_all."
+    own = results.runs["arm"] == "dice_bce"
+    mixed = changed(results, origin=np.where(own, "this machine", "shipped"), current=own)
+    mixed.runs.loc[own, "image_size"] = 64
+    notes = reports.footnotes(paper, reports.compare(paper, mixed, n=10), "Table 2")
+    assert notes[0].startswith("dice_bce: reduced: inbreast (real), 64 px")
+    assert notes[0].endswith("numbers: this machine.")
+    assert notes[1].startswith("sm_s_tversky_all: reduced: inbreast (real), 128 px")
+    assert "Measured with earlier code: sm_s_tversky_all." in notes
 
 
-def test_images_without_a_patient_stand_for_themselves(paper, results):
-    unknown = results.assign(patient_id=pd.NA)
-    row = cell(reports.compare(paper, unknown, n=50), "dice_bce", "dsc")
-    assert row["reproduced_micro_low"] < row["reproduced_micro_high"]
+def test_a_header_that_the_paper_prints_twice_is_asked_for_by_its_metric(paper, comparison):
+    page = reports.page_table(paper, comparison, "Table 2", "hd")
+    assert page.loc["AU-Net", "printed"] == "5.29"
+    assert reports.page_table(paper, comparison, "Table 2", "sensitivity").loc["AU-Net", "printed"] == "57.95"
+    with pytest.raises(ValueError, match="Table 2 of spatial_matching has no 'iou'; it has dsc, da"):
+        reports.page_table(paper, comparison, "Table 2", "iou")
+    with pytest.raises(PaperError, match="has no table 'Table 9'"):
+        reports.page_table(paper, comparison, "Table 9")
 
 
-def test_reproduced_gives_every_metric(results):
-    table = reports.reproduced(results, n=50)
-    assert len(table) == 2 * len(metrics.METRICS)
-    assert set(table["unit"]) == {"%", "px", "mm", "per image"}
-    assert set(table["policy"]) == {"count_missed"}
+def test_markdown_has_a_line_for_every_row(paper, comparison):
+    lines = reports.markdown(reports.page_table(paper, comparison, "Table 1")).splitlines()
+    assert lines[0] == "| Table 1, DSC | printed | should have carried | measured here | best epoch |"
+    assert len(lines) == 4
+    assert {line.count(" | ") for line in lines} == {4}
+    assert r"L\*\_G-A" in lines[2]
+
+
+def test_the_long_table_goes_through_csv(comparison, tmp_path):
+    reports.flat(comparison).to_csv(tmp_path / "table.csv", index=False)
+    back = pd.read_csv(tmp_path / "table.csv")
+    assert len(back) == len(comparison)
+    assert back["value"].to_numpy() == pytest.approx(
+        comparison["value"].to_numpy(float), abs=1e-4, nan_ok=True
+    )
 
 
 def test_settings_table_tells_stated_from_chosen(paper):
@@ -270,74 +286,80 @@ def test_settings_table_tells_stated_from_chosen(paper):
     assert table.loc["training.epochs", "stated by the paper"] == "no: our choice"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda t: pd.concat([t, runs_of("dice_bce", [1], 1, epochs=9)]),
-            "'dice_bce'.*several values of epochs: 3, 9",
-        ),
-        (lambda t: pd.concat([t, t]), "'s0-0' is there twice"),
-        (lambda t: runs_of("sm", [1]), "no method 'sm'"),
-        (lambda t: t.drop(columns=["epochs", "fold"]), "lack fold, epochs"),
-    ],
-)
-def test_results_that_cannot_be_reported(paper, results, change, message):
-    with pytest.raises(ValueError, match=message):
-        reports.compare(paper, change(results), n=10)
+# Studies --------------------------------------------------------------------------------------------
 
 
-# Ablations --------------------------------------------------------------------------------------------
+def test_ablation_compares_every_arm_with_one(results):
+    table = reports.ablation(results, n=200).set_index("arm")
+    assert table.index.tolist() == list(MEANS)
+    assert np.isnan(table.loc["dice_bce", "difference"])
+    panel = estimate.Panel(results, ["sm_s_tversky_all", "dice_bce"], n=200)
+    want = estimate.difference(panel, ["sm_s_tversky_all"], ["dice_bce"])
+    got = table.loc["sm_s_tversky_all", ["difference", "difference_low", "difference_high"]].tolist()
+    assert got == [want.value, want.low, want.high]
+    assert table.loc["sm_s_tversky_all", "common"] == "5 folds, 2 seeds"
+    other = reports.ablation(results, "sm_b_bce_all", n=20).set_index("arm")
+    assert np.isnan(other.loc["sm_b_bce_all", "difference"])
+    assert other.loc["sm_b_bce_all/soft counts", "difference"] == pytest.approx(-0.25, abs=0.03)
 
 
-def test_by_run_pools_the_pixels_of_each_run():
-    per_image = pd.concat(
-        [runs_of("a", [0, 4]), runs_of("a", [1, None]).assign(seed=1), runs_of("b", [2, 2], fold=1)]
-    )
-    table = reports.by_run(per_image, "method")
-    assert table[["method", "fold", "seed"]].to_numpy().tolist() == [["a", 0, 0], ["a", 0, 1], ["b", 1, 0]]
-    # Squares of 8 x 8: a shift by k keeps 8 (8 - k) pixels, of 64 + 64.
-    assert table["value"].tolist() == pytest.approx([2 * (64 + 32) / 256, 2 * 56 / 192, 2 * 96 / 256])
+def test_arms_without_a_fold_in_common_are_not_compared(results):
+    apart = make_results({"new": 0.5}, seeds=(7,))
+    table = reports.ablation(estimate.gather([results, apart]), n=20).set_index("arm")
+    assert np.isnan(table.loc["new", "difference"])
+    assert table.loc["new", "common"] == ""
 
 
-def test_by_run_refuses_what_varies_besides():
-    twice = pd.concat([runs_of("a", [0]), runs_of("a", [4], variant="reduce=mean")])
-    with pytest.raises(ValueError, match="differ in more than method, fold and seed"):
-        reports.by_run(twice, "method")
-    assert len(reports.by_run(twice, "variant")) == 2
+def test_study_table_is_text_for_a_page(results):
+    page = reports.study_table(results, n=50)
+    assert page.columns.tolist() == ["measured here", "difference", "best epoch"]
+    assert page.loc["dice_bce", "difference"] == "–"
+    assert page.loc["sm_b_bce_all/soft counts", "difference"].startswith("-2")
 
 
-def test_ablation_pairs_the_runs_of_one_fold_and_seed():
-    values = {"a": [0.5, 0.6, 0.7], "b": [0.6, 0.8, 0.7]}
-    runs = pd.DataFrame(
-        {"setting": name, "fold": 0, "seed": seed, "value": value}
-        for name, each in values.items()
-        for seed, value in enumerate(each)
-    )
-    shuffled = pd.concat([runs.iloc[:3], runs.iloc[[4, 3, 5]]])
-    first, second = reports.ablation(shuffled, "setting").to_dict("records")
-    assert (first["setting"], first["runs"], second["runs"]) == ("a", 3, 3)
-    assert np.isnan(first["difference"])
-    # By hand: mean .6, SD .1; differences .1, .2, 0: mean .1, SD .1; t(.975, 2) = 4.302653.
-    half = 4.302653 * 0.1 / 3**0.5
-    assert (first["mean"], first["low"], first["high"]) == pytest.approx(
-        (0.6, 0.6 - half, 0.6 + half), abs=1e-6
-    )
-    limits = (second["difference"], second["difference_low"], second["difference_high"])
-    assert limits == pytest.approx((0.1, 0.1 - half, 0.1 + half), abs=1e-6)
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_has_a_table_with_all_its_arms(name):
+    """Arms that differ in one thing are arms of their own: nothing has to be chosen."""
+    results, arms = results_of_study(name, study := load_study(name))
+    page = reports.study_table(results, n=2)
+    assert page.index.tolist() == arms
+    assert (page["measured here"] != "–").all()
+    assert (page["difference"] == "–").tolist() == [True] + [False] * (len(arms) - 1)
+    if study.paper:
+        assert reports.compare(study.paper, results, n=2)["measured_with"].notna().all()
 
 
-def test_ablation_gives_no_interval_for_two_runs():
-    runs = pd.DataFrame({"setting": ["a", "a", "b"], "fold": 0, "seed": [0, 1, 0], "value": [0.2, 0.4, 0.5]})
-    first, second = reports.ablation(runs, "setting").to_dict("records")
-    assert first["mean"] == pytest.approx(0.3)
-    assert np.isnan([first["low"], first["high"], second["low"], second["difference_low"]]).all()
-    assert second["difference"] == pytest.approx(0.3)
+@pytest.mark.parametrize("name", ["spatial_matching.grid_size", "boundary_ultrasound", "benchmark"])
+def test_the_text_of_a_study_holds_its_arms_and_the_tables_of_its_paper(name):
+    results, arms = results_of_study(name, study := load_study(name))
+    text = reports.text(study, results, n=5)
+    assert text.startswith(f"# {study.title}")
+    for arm in arms:
+        assert f"| {arm.replace('_', chr(92) + '_')} |" in text
+    if study.paper:
+        assert all(f"## {table.id}: " in text for table in study.paper.tables)
+        assert all(note.text.split(";")[0].split("*")[0][:25] in text for note in study.paper.notes)
 
 
-def test_compare_refuses_two_variants_of_a_method(paper):
-    both = pd.concat([runs_of("dice_bce", [0]), runs_of("dice_bce", [0], fold=1, variant="smooth=2")])
-    with pytest.raises(ValueError, match="was run with several values of variant: , smooth=2; choose one"):
-        reports.compare(paper, both)
-    one = reports.compare(paper, runs_of("dice_bce", [0], variant="smooth=2"), n=20)
-    assert "smooth=2" in cell(one, "dice_bce", "dsc")["reproduced_with"]
+def results_of_study(name, study):
+    profile = "reduced" if "reduced" in study.file.profiles else "demo"
+    arms = ["/".join(filter(None, arm)) for arm in study.arms(profile)]
+    results = make_results(dict.fromkeys(arms, 0.5), study=name, n_epochs=1, seeds=(0,), n_patients=10)
+    results.runs["paper"] = study.paper.key if study.paper else None
+    return results, arms
+
+
+def test_text_without_any_run():
+    text = reports.text(load_study("spatial_matching"), EMPTY)
+    assert "Nothing of it has been run." in text
+    assert "not run yet" in text
+    assert "reduced:" not in text
+
+
+def test_what_is_said_of_a_run_are_columns_of_results():
+    """The tables that these tests make up have what the real ones have."""
+    from mammoseg_lib.results import Results, shipped
+
+    described = Results.__doc__ + (shipped.describe.__doc__ or "")
+    assert all(name in described for name in RUN)
+    assert set(paper_keys()) >= {"spatial_matching", "density_asp"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mammoseg_lib.papers.record import Record
-from mammoseg_lib.papers.schema import PARTS, Options
+from mammoseg_lib.papers.schema import PARTS, Options, Tested
 from mammoseg_lib.preprocessing import Preprocessing
 from mammoseg_lib.training import Training
 from mammoseg_lib.yaml_files import nearest
@@ -98,6 +98,7 @@ class TableEntry(Record):
     units: list[str]
     blocks: list[str]
     rows: list[dict[str, str]]
+    tested: Tested | None = None
 
 
 def _check_options(part: str, options: Iterable[str]) -> None:

@@ -90,6 +90,13 @@ class Method(Record):
         return list(rows.values())
 
 
+class Tested(Record):
+    """How many images the numbers of a table rest on, as far as one can tell, and what that rests on."""
+
+    images: int
+    reason: str
+
+
 class TableRow(Record):
     """One row of a table: its label as printed, and the id of the method in each block of columns."""
 
@@ -108,6 +115,7 @@ class Table(Record):
         units: Their units.
         blocks: Headers above the blocks of columns; one empty header where there is only one block.
         rows: Its rows.
+        tested: How many images its numbers rest on; None where it cannot be told.
     """
 
     id: str
@@ -117,6 +125,7 @@ class Table(Record):
     units: tuple[str, ...]
     blocks: tuple[str, ...]
     rows: tuple[TableRow, ...]
+    tested: Tested | None = None
 
 
 class Note(Record):

@@ -1,35 +1,45 @@
-"""Paper against reproduced: what was published and what the runs gave, never in the same column.
+"""What was measured, beside what papers print: estimates with intervals, comparisons, tables, claims.
 
 comparison = compare(paper, results)               # one row per published number
-table = layout(paper, comparison, "Table 1")       # as the paper lays it out
-print(markdown(table))                             # or styled(table) in a notebook, flat(table) for a CSV
+page_table(paper, comparison, "Table 1")           # narrow, for a page; flat(comparison) for a CSV file
+ablation(results)                                  # arms of a study, with their differences to the first
+claims.ledger()                                    # every claim of the papers, with its verdict
 """
 
-from mammoseg_lib.reports.ablation import ablation, by_run
-from mammoseg_lib.reports.compare import NOT_RUN, SETTINGS, compare, reproduced, settings_text
+from mammoseg_lib.reports.ablation import ablation
+from mammoseg_lib.reports.arms import NotRunError
+from mammoseg_lib.reports.compare import NOT_RUN, compare, settings_text
+from mammoseg_lib.reports.estimate import Estimate, arms_table, difference, gather, value
+from mammoseg_lib.reports.panel import Panel
 from mammoseg_lib.reports.tables import (
     flat,
-    layout,
+    footnotes,
     markdown,
+    page_table,
     reading_guide,
     settings_table,
-    styled,
+    study_table,
     text,
 )
 
 __all__ = [
     "NOT_RUN",
-    "SETTINGS",
+    "Estimate",
+    "NotRunError",
+    "Panel",
     "ablation",
-    "by_run",
+    "arms_table",
     "compare",
+    "difference",
     "flat",
-    "layout",
+    "footnotes",
+    "gather",
     "markdown",
+    "page_table",
     "reading_guide",
-    "reproduced",
     "settings_table",
     "settings_text",
-    "styled",
+    "study_table",
     "text",
+    "value",
 ]

@@ -1,84 +1,58 @@
-"""One thing varied, everything else held: what each run gave, and how sure a difference is."""
+"""One thing varied, everything else held: what each arm gave, and how sure its difference to one is."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from mammoseg_lib.metrics import COUNT_MISSED, EmptyPolicy, summarize
+from mammoseg_lib.reports.arms import Arm, Results
+from mammoseg_lib.reports.estimate import arms_table, difference
+from mammoseg_lib.reports.panel import Panel
 
 
-def by_run(
-    results: pd.DataFrame,
-    by: str,
+def ablation(
+    results: Results,
+    against: str | Arm | None = None,
     *,
     metric: str = "dsc",
-    aggregate: str = "micro",
-    policy: EmptyPolicy = COUNT_MISSED,
+    average: str = "micro",
+    n: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """One metric of every run.
+    """Every arm, and its difference to one of them on the same patients, folds and seeds.
 
     Args:
-        results: One row per run and test image, from `runs.results`.
-        by: The column that tells what was varied, such as "variant" or "method".
-        metric: Name in `metrics.METRICS`.
-        aggregate: "micro" or "macro".
-        policy: What empty masks give.
+        results: Measured numbers of a study.
+        against: The arm that the others are compared with; None takes the first.
+        metric: Name in `metrics.OVERLAP`, or another column of the metrics per image.
+        average: "micro" or "macro".
+        n: Resamples.
+        seed: Of the resampling.
 
     Returns:
-        Columns `by`, fold, seed and `value` (in the library's own unit: a DSC lies in 0..1).
-
-    Raises:
-        ValueError: An image is there twice for one value of `by`, fold and seed: more than that was varied.
+        The rows of `estimate.arms_table`, each with `difference, difference_low, difference_high` and
+        `common`: the folds and seeds of both, such as "5 folds, 2 seeds"; NaN and empty for the arm itself,
+        and where two arms have no fold and seed in common.
     """
-    keys = [by, "fold", "seed"]
-    if results.duplicated([*keys, "sample_id"]).any():
-        raise ValueError(f"the runs differ in more than {by}, fold and seed")
-    return pd.DataFrame(
-        {**dict(zip(keys, group, strict=True)), "value": summarize(table, policy).loc[metric, aggregate]}
-        for group, table in results.groupby(keys, sort=False)
-    )
-
-
-def ablation(runs: pd.DataFrame, by: str, *, level: float = 0.95) -> pd.DataFrame:
-    """Mean over runs, and the difference to the first setting from runs of the same fold and seed.
-
-    Runs of one fold and seed share images, split and start of the weights, so that their difference is less
-    noisy than either value. The intervals are Student's t over runs. They take runs for independent, which
-    folds of one data set, trained on overlapping images, are not quite: too narrow rather than too wide.
-
-    Args:
-        runs: From `by_run`.
-        by: As there.
-        level: Of the intervals.
-
-    Returns:
-        One row per setting, in order: `by`, runs, mean, low, high; difference, difference_low and
-        difference_high, NaN for the first setting. Limits are NaN where there are fewer than three runs: of
-        two, the interval would be thirteen times as wide as its standard error.
-    """
-    wide = runs.pivot_table("value", ["fold", "seed"], by, aggfunc="first")[list(dict.fromkeys(runs[by]))]
-    first = wide.columns[0]
+    table = arms_table(results, metric=metric, average=average, n=n, seed=seed)
+    first = against or tuple(table.loc[0, ["study", "arm"]])
+    first = Panel(results, [first], n=1).arms[0]
     rows = []
-    for name in wide:
-        paired = (wide[name] - wide[first]).dropna().to_numpy()
-        nothing = (math.nan, math.nan, math.nan)
-        difference = nothing if name == first else _mean_interval(paired, level)
-        values = wide[name].dropna().to_numpy()
-        rows.append((name, len(values), *_mean_interval(values, level), *difference))
-    columns = [by, "runs", "mean", "low", "high", "difference", "difference_low", "difference_high"]
-    return pd.DataFrame(rows, columns=columns)
+    for arm in table[["study", "arm"]].itertuples(index=False, name=None):
+        row = dict.fromkeys(("difference", "difference_low", "difference_high"), np.nan) | {"common": ""}
+        if arm != first and _share(results, arm, first):
+            panel = Panel(results, [arm, first], n=n, seed=seed)
+            found = difference(panel, [arm], [first], metric, average)
+            row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
+            row["common"] = f"{found.folds} folds, {found.seeds} seeds"
+        rows.append(row)
+    return table.join(pd.DataFrame(rows))
 
 
-def _mean_interval(values: Sequence[float] | np.ndarray, level: float) -> tuple[float, float, float]:
-    if len(values) == 0:
-        return math.nan, math.nan, math.nan
-    mean = float(np.mean(values))
-    if len(values) < 3:
-        return mean, math.nan, math.nan
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return mean, mean - float(half), mean + float(half)
+def _share(results: Results, *arms: Arm) -> bool:
+    keys = [
+        set(runs[["fold", "seed"]].itertuples(index=False, name=None))
+        for study, arm in arms
+        if len(runs := results.runs[(results.runs["study"] == study) & (results.runs["arm"] == arm)])
+    ]
+    return len(keys) == len(arms) and bool(set.intersection(*keys))

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from scipy import stats
 
 from mammoseg_lib.papers import LOWER_IS_BETTER
+from mammoseg_lib.reports.arms import Results
 from mammoseg_lib.reports.estimate import LEVEL, Estimate, difference, point
-from mammoseg_lib.reports.panel import Panel, Results, image_values
+from mammoseg_lib.reports.panel import Panel, image_values
 from mammoseg_lib.splits import patients
 
 

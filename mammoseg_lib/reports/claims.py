@@ -17,8 +17,9 @@ from jaxtyping import Float
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import LOWER_IS_BETTER, VERDICTS, Claim, Paper, load_paper, paper_keys
 from mammoseg_lib.papers.claims import regions
+from mammoseg_lib.reports.arms import REST, NotRunError, Results, find_arm
 from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin, point
-from mammoseg_lib.reports.panel import REST, NotRunError, Panel, Results, find_arm
+from mammoseg_lib.reports.panel import Panel
 from mammoseg_lib.results import load_results
 from mammoseg_lib.splits import N_FOLDS
 from mammoseg_lib.studies import load_study, study_names

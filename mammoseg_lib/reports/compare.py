@@ -1,158 +1,102 @@
-"""Published numbers beside those of the runs, as one long table."""
+"""Published numbers beside measured ones, as one long table: a row for each number that a paper prints."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import numpy as np
 import pandas as pd
+from scipy import stats
 
-from mammoseg_lib.metrics import COUNT_MISSED, METRICS, OVERLAP, EmptyPolicy, bootstrap_interval, summarize
+from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import Method, Paper
-from mammoseg_lib.splits import patients
+from mammoseg_lib.reports.arms import REST, Arm, Results, rows_of
+from mammoseg_lib.reports.estimate import LEVEL, origin, spread_of_one, value
+from mammoseg_lib.reports.panel import SD, Panel
 
-NOT_RUN = "not run"
-SETTINGS = (
-    "profile", "variant", "source", "trained_on", "networks", "start", "protocol", "image_size", "base_width",
-    "epochs", "differs",
-)  # fmt: skip
-"""Columns of the results that say how a method was run; they must not differ within a method."""
-
-FRACTIONS = (*OVERLAP, "lesion_sensitivity")
-ESTIMATES = tuple(
-    f"reproduced_{aggregate}{end}" for aggregate in ("micro", "macro") for end in ("", "_low", "_high")
-)
+NOT_RUN = "not run yet"
+NUMBERS = ("should_low", "should_high", "value", "low", "high", "best", "best_low", "best_high")
 COLUMNS = (
-    "method", "metric", "unit", *ESTIMATES, "images", "undefined", "missed", "false_alarms", "policy", "folds",
-    "seeds",
+    "table", "row", "column", "method", "metric", "published", "published_unit", "published_as", *NUMBERS,
+    "unit", "average", "left_out", "images", "patients", "folds", "seeds", "origin", "current",
+    "measured_with",
 )  # fmt: skip
+UNITS = {"components": "per image", "false_blobs": "per image"}
 
 
-def reproduced(
-    results: pd.DataFrame,
-    metrics: Sequence[str] = METRICS,
-    *,
-    policy: EmptyPolicy = COUNT_MISSED,
-    n: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """What the runs gave, with 95 % bootstrap intervals over patients.
+def compare(paper: Paper, results: Results, *, n: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Every published number, the interval that it should have carried, and what was measured here.
 
     Args:
-        results: One row per run and test image, from `runs.results`.
-        metrics: Names in `METRICS`, or such a name with `_sd`: its standard deviation over images, in the
-            place of the mean over images.
-        policy: What empty masks give.
+        paper: Whose numbers.
+        results: Measured numbers; methods of the paper in other variants are left aside. May be empty.
         n: Resamples.
         seed: Of the resampling.
 
     Returns:
-        One row per method and metric: `method, metric, unit` ("%", "px", "mm" or "per image"); pooled over
-        pixels `reproduced_micro` with `_low` and `_high`, averaged over images `reproduced_macro` with the
-        same; `images, undefined, missed, false_alarms, policy` as in `summarize`; and `folds`, `seeds`.
-
-    Raises:
-        ValueError: A method was run with several settings, or an image is there twice.
+        One row per published number: `table, row, column, method, metric, published, published_unit,
+        published_as` (as printed); `should_low, should_high`: 95 % about the printed number, from the images
+        that it rests on and the spread of one training that was measured here (`estimate.spread_of_one`);
+        `value, low, high` (the last ten epochs) and `best` with the same (the epoch that validation liked
+        best), in the paper's unit; `unit, average, left_out` (share of images without a value), `images,
+        patients, folds, seeds, origin, current` (False: numbers of earlier code), `measured_with`: settings,
+        "not run yet", or why there is nothing to run.
     """
+    measured = {method.id: arm for method in paper.methods if (arm := arm_of(paper, results, method.id))}
+    panels = {id: Panel(results, [arm], n=n, seed=seed) for id, arm in measured.items()}
     rows = []
-    for method, table in _by_method(results):
-        summary = summarize(table, policy)
-        counts = {"folds": table["fold"].nunique(), "seeds": table["seed"].nunique()}
-        for metric in metrics:
-            base = metric.removesuffix("_sd")
-            kinds = {"micro": "micro", "macro": "macro"} if base == metric else {"macro": "sd"}
-            unit, factor = _unit(base)
-            row = {"method": method, "metric": metric, "unit": unit}
-            for aggregate, kind in kinds.items():
-                interval = bootstrap_interval(table, base, kind, n=n, seed=seed, policy=policy)
-                values = (summary.loc[base, kind], *interval)
-                for end, value in zip(("", "_low", "_high"), values, strict=True):
-                    row[f"reproduced_{aggregate}{end}"] = factor * value
-            rest = summary.loc[base, ["images", "undefined", "missed", "false_alarms", "policy"]]
-            rows.append({**row, **rest.to_dict(), **counts})
+    for method in paper.methods:
+        arm = measured.get(method.id)
+        status = settings_text(paper, results, arm) if arm else _status(method)
+        for cell in method.published:
+            row = dict.fromkeys(NUMBERS, np.nan)
+            row |= {name: getattr(cell, name) for name in ("table", "row", "column", "metric")}
+            row |= {"published": cell.value, "published_unit": cell.unit, "published_as": cell.printed}
+            row |= {"method": method.id, "measured_with": status}
+            if arm:
+                tested = paper.table(cell.table).tested
+                row |= _measure(
+                    panels[method.id], arm, cell, paper.aggregate, tested.images if tested else None
+                )
+                own = rows_of(results.runs, arm)
+                row |= {"origin": origin(own), "current": bool(own["current"].all())}
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def compare(
-    paper: Paper,
-    results: pd.DataFrame,
-    *,
-    policy: EmptyPolicy = COUNT_MISSED,
-    n: int = 2000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Every published number beside what the runs gave.
+def arm_of(paper: Paper, results: Results, method: str) -> Arm | None:
+    """The arm that is a method as the paper has it: in the study of the paper's name, or else in another."""
+    if results.runs.empty:
+        return None
+    runs = results.runs
+    own = runs[(runs["paper"] == paper.key) & (runs["method"] == method) & (runs["variant"] == "")]
+    studies = own["study"].unique().tolist()
+    order = [paper.key, paper.key + REST, *studies]
+    return next(((study, method) for study in order if study in studies), None)
 
-    Args:
-        paper: Whose numbers.
-        results: One row per run and test image, from `runs.results`; may be empty.
-        policy: What empty masks give.
-        n: Resamples of the bootstrap.
-        seed: Of the resampling.
 
-    Returns:
-        One row per published number: `table, row, column, method, metric, published, published_unit,
-        published_as` (as printed), then the columns of `reproduced`, NaN for a method that was not run, and
-        `reproduced_with`: the settings of the runs, "not run", or why the method is not available.
+def settings_text(paper: Paper, results: Results, arm: Arm) -> str:
+    """How an arm was run, and whether that is less than what the paper did or something else, as one line.
 
-    Raises:
-        ValueError: The results hold an unknown method, several settings of one, or an image twice.
+    For example "reduced: inbreast (real), 128 px, base width 8, 60 epochs, 5 folds, 2 seeds". "Full size" is
+    only what differs in nothing. What is a reconstruction of the method says so first.
     """
-    cells = pd.DataFrame(
-        {
-            "table": cell.table,
-            "row": cell.row,
-            "column": cell.column,
-            "method": method.id,
-            "metric": cell.metric,
-            "published": cell.value,
-            "published_unit": cell.unit,
-            "published_as": cell.printed,
-        }
-        for method in paper.methods
-        for cell in method.published
-    )
-    with_what = {method.id: _status(method) for method in paper.methods}
-    with_what |= {paper.find(id).id: settings_text(paper, table) for id, table in _by_method(results)}
-    ours = reproduced(results, sorted(set(cells["metric"])), policy=policy, n=n, seed=seed)
-    comparison = cells.merge(ours, how="left", on=["method", "metric"])
-    comparison = comparison.astype(dict.fromkeys(ESTIMATES, "float64"))
-    # A paper that prints 0.798 is compared with 0.812, not with 81.2 %.
-    fraction = (comparison["published_unit"] == "fraction") & (comparison["unit"] == "%")
-    comparison.loc[fraction, list(ESTIMATES)] /= 100
-    comparison.loc[fraction, "unit"] = "fraction"
-    return comparison.assign(reproduced_with=comparison["method"].map(with_what))
-
-
-def settings_text(paper: Paper, table: pd.DataFrame) -> str:
-    """How a method was run, and whether that is less than what the paper did or something else, as one line.
-
-    For example "reduced: inbreast phantoms, 64 px, base width 8, 6 epochs, 1 fold, 1 seed, batch size 8".
-    "Full size" is only what differs in nothing. What is a reconstruction of the method says so first.
-    """
-    first, folds, seeds = table.iloc[0], table["fold"].nunique(), table["seed"].nunique()
-    method = paper.find(first["method"])
-    done = {
-        "n_folds": folds * first["networks"],
-        "size": first["image_size"],
-        "epochs": first["epochs"],
-        "base_width": first["base_width"],
-    }
+    runs = rows_of(results.runs, arm)
+    first, method = runs.iloc[0], paper.find(runs["method"].iloc[0])
+    folds, seeds = runs["fold"].nunique(), runs["seed"].nunique()
     parts = [first["source"], f"{first['image_size']:.0f} px"]
-    if first["trained_on"] != first["source"]:
-        parts[0] = f"trained on {first['trained_on']}, tested on {first['source']}"
     if pd.notna(first["base_width"]):
         parts.append(f"base width {first['base_width']:.0f}")
     start = method.model.get("weights", "none")
     if (first["start"], start) != ("none", "none"):
         parts.append("random start" if first["start"] == "none" else f"start: {first['start']}")
-    parts.append(_plural(int(first["epochs"]), "epoch"))
-    mean = f"mean of {first['networks']:.0f} networks"
-    parts += [mean if first["networks"] > 1 else _plural(folds, "fold"), _plural(seeds, "seed")]
+    parts += [_plural(int(first["epochs"]), "epoch"), _plural(folds, "fold"), _plural(seeds, "seed")]
     parts += [text for text in (first["variant"], first["differs"]) if text]
+    done = {"n_folds": folds, "size": first["image_size"], "epochs": first["epochs"]}
+    if pd.notna(first["base_width"]):
+        done["base_width"] = first["base_width"]
     wanted = {**method.data, **method.preprocessing, **method.training, **method.model}
     less = any(value < wanted[name] for name, value in done.items() if name in wanted)
     more = any(done[name] > wanted[name] for name in ("size", "epochs"))
-    if "phantoms" in first["source"] + first["trained_on"] or less or first["start"] != start:
+    if "phantoms" in first["source"] or less or first["start"] != start:
         what = "reduced"
     else:
         what = "changed" if more or first["variant"] or first["differs"] else "full size"
@@ -160,41 +104,39 @@ def settings_text(paper: Paper, table: pd.DataFrame) -> str:
     return f"reconstruction; {text}" if "(reconstruction)" in method.label else text
 
 
-def _by_method(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The results of each method, checked, with every image that has no patient as its own patient."""
-    if results.empty:
-        return []
-    needed = ("method", "fold", "seed", "sample_id", "patient_id", *SETTINGS)
-    if absent := [name for name in needed if name not in results]:
-        raise ValueError(f"the results lack {', '.join(absent)}")
-    tables = []
-    for method, table in results.groupby("method", sort=False):
-        for setting in SETTINGS:
-            values = table[setting].unique()
-            if len(values) > 1:
-                found = ", ".join(map(str, values))
-                raise ValueError(
-                    f"method {method!r} was run with several values of {setting}: {found}; choose one"
-                )
-        twice = table.duplicated(["fold", "seed", "sample_id"])
-        if twice.any():
-            example = table.loc[twice, "sample_id"].iloc[0]
-            raise ValueError(f"method {method!r}: image {example!r} is there twice in one fold of one seed")
-        tables.append((method, table.assign(patient_id=patients(table))))
-    return tables
+def unit_of(metric: str) -> tuple[str, float]:
+    """The unit that a metric is reported in, and the factor from the library's own."""
+    if metric.removesuffix(SD) in OVERLAP:
+        return "%", 100.0
+    return UNITS.get(metric, "mm" if metric.endswith("_mm") else "px"), 1.0
+
+
+def _measure(panel: Panel, arm: Arm, cell, aggregate: str, tested: int | None) -> dict:
+    """What was measured of one number, in the unit that the paper prints."""
+    unit, factor = unit_of(cell.metric)
+    if cell.unit == "fraction" and unit == "%":
+        # A paper that prints 0.798 is compared with 0.812, not with 81.2 %.
+        unit, factor = "fraction", 1.0
+    row = {"unit": unit, "average": aggregate if unit in ("%", "fraction") else "macro"}
+    for prefix, at in (("", None), ("best_", "best")):
+        found = value(panel, arm, cell.metric, aggregate, at)
+        row |= {f"{prefix}{name}": factor * getattr(found, name) for name in ("low", "high")}
+        row["best" if prefix else "value"] = factor * found.value
+        row |= {name: getattr(found, name) for name in ("left_out", "images", "patients", "folds", "seeds")}
+    if tested is not None and cell.unit in ("%", "fraction"):
+        # What is no distance; HAU has no unit in which our spread could be put.
+        half = (
+            stats.norm.ppf((1 + LEVEL) / 2)
+            * factor
+            * spread_of_one(panel, arm, cell.metric, aggregate, tested)
+        )
+        top = {"%": 100.0, "fraction": 1.0}[cell.unit]
+        row |= {"should_low": max(0.0, cell.value - half), "should_high": min(top, cell.value + half)}
+    return row
 
 
 def _status(method: Method) -> str:
     return NOT_RUN if method.available else f"not available: {method.reason}"
-
-
-def _unit(metric: str) -> tuple[str, float]:
-    """The unit that a metric is reported in, and the factor from the library's own."""
-    if metric in FRACTIONS:
-        return "%", 100.0
-    if metric == "false_blobs":
-        return "per image", 1.0
-    return ("mm" if metric.endswith("_mm") else "px"), 1.0
 
 
 def _plural(number: int, noun: str) -> str:

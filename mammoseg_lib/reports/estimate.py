@@ -18,7 +18,8 @@ from jaxtyping import Float
 from scipy import stats
 
 from mammoseg_lib.metrics import OVERLAP
-from mammoseg_lib.reports.panel import Arm, At, NotRunError, Panel, Results, image_values
+from mammoseg_lib.reports.arms import Arm, NotRunError, Results
+from mammoseg_lib.reports.panel import SD, At, Panel, image_values
 
 LEVEL = 0.95
 
@@ -152,11 +153,29 @@ def _difference(
     return means[0] - means[1] if len(means) == 2 else means[0]
 
 
+def spread_of_one(panel: Panel, arm: str | Arm, metric: str, average: str, images: int) -> float:
+    """Standard deviation of the value that somebody gets who trains once a fold and tests so many images.
+
+    Of the epoch that the validation images liked best, which is what papers print, in resamples of as many
+    patients as have so many images.
+
+    Args:
+        panel: That holds the arm.
+        arm: Which.
+        metric: As in `value`.
+        average: As there.
+        images: How many are tested.
+    """
+    _, average = _where(metric, average, "best")
+    n_patients = max(1, round(images * len(panel.patients) / len(panel.images(arm))))
+    return float(np.nanstd(panel.values(arm, metric, average, "best", n_patients)))
+
+
 def _where(metric: str, average: str, at: At | None) -> tuple[At, str]:
     if average not in ("micro", "macro"):
         raise ValueError(f"average={average!r} is not one of 'micro', 'macro'")
-    if metric in OVERLAP:
-        return at or "last", average
+    if metric.removesuffix(SD) in OVERLAP:
+        return at or "last", "macro" if metric.endswith(SD) else average
     return "best", "macro"
 
 
@@ -223,12 +242,12 @@ def origin(runs: pd.DataFrame) -> str:
 def gather(results: Iterable[Results]) -> Results:
     """The results of several studies as one."""
     parts = list(results)
-    return SimpleNamespace(
-        **{
-            name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-            for name in ("runs", "best", "last")
-        }
-    )
+    return SimpleNamespace(**{name: _stacked(parts, name) for name in ("runs", "best", "last")})
+
+
+def _stacked(parts: list[Results], name: str) -> pd.DataFrame:
+    tables = [getattr(part, name) for part in parts]
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
 
 __all__ = [
@@ -242,5 +261,6 @@ __all__ = [
     "image_values",
     "origin",
     "point",
+    "spread_of_one",
     "value",
 ]

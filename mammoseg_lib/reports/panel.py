@@ -6,42 +6,21 @@ for it. All arms of a panel are resampled alike, so that differences between the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from mammoseg_lib.metrics import COUNTS, OVERLAP, overlap
+from mammoseg_lib.reports.arms import Arm, NotRunError, Results, common, find_arm, networks_of, rows_of
 from mammoseg_lib.splits import patients
 
-Arm = tuple[str, str]
 At = Literal["last", "best"]
-REST = ".rest"
-"""A study of this ending holds further arms of the study before it, run in the same way."""
-
-
-@runtime_checkable
-class Results(Protocol):
-    """Measured numbers: a row for each run, and for each of its test images."""
-
-    runs: pd.DataFrame
-    best: pd.DataFrame
-    last: pd.DataFrame
-
-
-class NotRunError(ValueError):
-    """An arm is not there, or not on any fold and seed that the others have.
-
-    Attributes:
-        missing: Which, as "study: arm".
-    """
-
-    def __init__(self, missing: Sequence[str], reason: str):
-        super().__init__(f"{reason}: {', '.join(missing)}")
-        self.missing = tuple(missing)
+SD = "_sd"
+"""A metric of this ending is the standard deviation over images."""
 
 
 class Panel:
@@ -69,8 +48,8 @@ class Panel:
         asked = list(dict.fromkeys(arms))
         self.arms = tuple(find_arm(results, arm) for arm in asked)
         self._place = {key: i for i, arm in enumerate(self.arms) for key in (asked[i], arm)}
-        runs = [_networks(results.runs, arm) for arm in self.arms]
-        self.folds, self.seeds = _common(runs)
+        runs = [networks_of(results.runs, arm) for arm in self.arms]
+        self.folds, self.seeds = common(runs)
         if not self.folds:
             raise NotRunError([": ".join(arm) for arm in self.arms], "no fold and seed in common")
 
@@ -103,7 +82,7 @@ class Panel:
         return 1 - float(self._sums(metric, "macro", at)[places, ..., 1].sum()) / tested
 
     def values(
-        self, arm: str | Arm, metric: str, average: str, at: At, weights: str
+        self, arm: str | Arm, metric: str, average: str, at: At, weights: str | int
     ) -> Float[np.ndarray, " n"]:
         """One value of an arm for each set of weights.
 
@@ -112,10 +91,12 @@ class Panel:
 
         Args:
             arm: Which.
-            metric: Name in `metrics.OVERLAP`, or for `at="best"` another column of the metrics per image.
+            metric: Name in `metrics.OVERLAP`, or for `at="best"` another column of the metrics per image;
+                with "_sd" its standard deviation over images.
             average: "micro" or "macro".
             at: "last": the last epochs; "best": the epoch that validation liked best.
-            weights: "whole", "resamples" or "without_a_fold".
+            weights: "whole", "resamples" or "without_a_fold"; or a number: resamples of so many patients,
+                with one network a fold, as of somebody who tested so many and trained once.
         """
         if average == "micro" and metric not in OVERLAP:
             raise ValueError(f"{metric} has no micro average: it is no ratio of pixels")
@@ -123,9 +104,13 @@ class Panel:
         store, key = self.__dict__.setdefault("_slots", {}), (self.index(arm), kind, at, weights)
         if key not in store:
             sums = self._sums(metric, average, at)[self.index(arm)]
-            store[key] = weighted_sums(sums, *getattr(self, weights))
+            drawn = self._draw(weights, 1) if isinstance(weights, int) else getattr(self, weights)
+            store[key] = weighted_sums(sums, *drawn)
         slots = store[key]
-        value = _ratio(slots) if average == "macro" else overlap(*np.moveaxis(slots, -1, 0))[metric]
+        if average == "micro":
+            value = overlap(*np.moveaxis(slots, -1, 0))[metric]
+        else:
+            value = (_deviation if metric.endswith(SD) else _ratio)(slots)
         return _mean(value.reshape(len(slots), -1))
 
     @cached_property
@@ -153,11 +138,13 @@ class Panel:
         of S - 1 draws is what an unbiased estimate from S values gives. Of a single seed nothing can be
         drawn.
         """
+        return self._draw(len(self.patients), max(1, len(self.seeds) - 1))
+
+    def _draw(self, n_patients: int, slots: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(self._seed)
-        n_patients, n_folds, n_seeds = len(self.patients), len(self.folds), len(self.seeds)
-        w = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=self.n)
-        slots = max(1, n_seeds - 1)
-        drawn = rng.integers(n_seeds, size=(self.n, slots, n_folds))
+        n_known, n_seeds = len(self.patients), len(self.seeds)
+        w = rng.multinomial(n_patients, np.full(n_known, 1 / n_known), size=self.n)
+        drawn = rng.integers(n_seeds, size=(self.n, slots, len(self.folds)))
         v = drawn[..., None] == np.arange(n_seeds)
         return w.astype(np.float64), v.astype(np.float64).reshape(self.n, slots, self.n_networks)
 
@@ -170,7 +157,7 @@ class Panel:
 
     def _select(self, at: At) -> pd.DataFrame:
         table = self._results.last if at == "last" else self._results.best.assign(epoch=0)
-        parts = [_of(table, arm).assign(_arm=number) for number, arm in enumerate(self.arms)]
+        parts = [rows_of(table, arm).assign(_arm=number) for number, arm in enumerate(self.arms)]
         table = pd.concat(parts, ignore_index=True)
         grid = pd.MultiIndex.from_product([self.folds, self.seeds])
         table["_network"] = grid.get_indexer(pd.MultiIndex.from_frame(table[["fold", "seed"]]))
@@ -213,14 +200,15 @@ class Panel:
 
     def _image_values(self, metric: str, at: At) -> np.ndarray:
         table = self._rows(at)
-        value = image_values(table, metric)
+        value = image_values(table, metric.removesuffix(SD))
         image = table.assign(_value=value, _code=self._patient_codes(table))
         # An image's value is the mean over epochs; one without a value in any epoch is left out.
         mean = image.groupby(["_arm", "_network", "_code", "sample_id"], sort=False)["_value"].mean()
         mean = mean.dropna().reset_index()
-        sums = np.zeros((len(self.arms), self.n_networks, 1, len(self.patients), 2))
+        sums = np.zeros((len(self.arms), self.n_networks, 1, len(self.patients), 3))
         place = (mean["_arm"].to_numpy(), mean["_network"].to_numpy(), 0, mean["_code"].to_numpy())
-        np.add.at(sums, place, np.column_stack([mean["_value"], np.ones(len(mean))]))
+        value = mean["_value"].to_numpy()
+        np.add.at(sums, place, np.column_stack([value, np.ones(len(mean)), value**2]))
         return sums
 
     def _patient_codes(self, table: pd.DataFrame) -> Int[np.ndarray, " rows"]:
@@ -245,42 +233,6 @@ def image_values(table: pd.DataFrame, metric: str) -> Float[np.ndarray, " rows"]
     return np.where(values == 0, np.nan, values) if metric == "components" else values
 
 
-def find_arm(results: Results, arm: str | Arm) -> Arm:
-    """The pair of study and arm that is meant; a NotRunError if there is none."""
-    known = results.runs[["study", "arm"]].drop_duplicates()
-    if isinstance(arm, str):
-        studies = known.loc[known["arm"] == arm, "study"].tolist()
-        if len(studies) > 1:
-            raise ValueError(f"arm {arm!r} is in {' and '.join(studies)}; give a pair of study and arm")
-        if not studies:
-            raise NotRunError([arm], "not run")
-        return studies[0], arm
-    pairs = set(known.itertuples(index=False, name=None))
-    study, name = arm
-    for pair in ((study, name), (study + REST, name)):
-        if pair in pairs:
-            return pair
-    raise NotRunError([f"{study}: {name}"], "not run")
-
-
-def _of(table: pd.DataFrame, arm: Arm) -> pd.DataFrame:
-    return table[(table["study"] == arm[0]) & (table["arm"] == arm[1])]
-
-
-def _networks(table: pd.DataFrame, arm: Arm) -> set[tuple[int, int]]:
-    return set(_of(table, arm)[["fold", "seed"]].drop_duplicates().itertuples(index=False, name=None))
-
-
-def _common(runs: list[set[tuple[int, int]]]) -> tuple[list[int], list[int]]:
-    """The most folds that all arms have with one seed, and all seeds with which they have these folds."""
-    shared = set.intersection(*runs)
-    by_seed = {seed: {f for f, s in shared if s == seed} for _, seed in shared}
-    if not by_seed:
-        return [], []
-    folds = max((by_seed[seed] for seed in sorted(by_seed)), key=len)
-    return sorted(folds), sorted(seed for seed, own in by_seed.items() if own >= folds)
-
-
 def weighted_sums(
     sums: Float[np.ndarray, "networks epochs patients c"],
     w: Float[np.ndarray, "n patients"],
@@ -300,6 +252,15 @@ def weighted_sums(
 def _ratio(sums: np.ndarray) -> np.ndarray:
     total, number = sums[..., 0], sums[..., 1]
     return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+
+
+def _deviation(sums: np.ndarray) -> np.ndarray:
+    """The standard deviation over images, with n - 1."""
+    total, number, squares = np.moveaxis(sums, -1, 0)
+    enough = number > 1
+    rest = squares - np.divide(total**2, number, out=np.zeros_like(total), where=enough)
+    variance = np.divide(rest, number - 1, out=np.full_like(total, np.nan), where=enough)
+    return np.sqrt(np.maximum(variance, 0))
 
 
 def _mean(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:

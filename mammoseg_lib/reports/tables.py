@@ -1,86 +1,116 @@
-"""The tables of a paper in their own layout, for notebooks, Markdown and CSV."""
+"""The tables of a paper and of a study, narrow enough for a page, for notebooks, Markdown and CSV.
+
+A cell of a paper stands in three columns: the number as printed, the interval that it should have carried,
+and what was measured here with its own. One metric a table, DSC first; everything else goes to the CSV.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
-from mammoseg_lib.metrics import COUNT_MISSED, EmptyPolicy
-from mammoseg_lib.papers import Paper, Table
-from mammoseg_lib.reports.compare import FRACTIONS, compare
+from mammoseg_lib.metrics import OVERLAP
+from mammoseg_lib.papers import Paper
+from mammoseg_lib.reports.ablation import ablation
+from mammoseg_lib.reports.arms import Results
+from mammoseg_lib.reports.compare import NOT_RUN, compare, unit_of
+from mammoseg_lib.studies import Study
+
+PRINTED, SHOULD, MEASURED, BEST = "printed", "should have carried", "measured here", "best epoch"
 
 
-def layout(paper: Paper, comparison: pd.DataFrame, table: str, aggregate: str | None = None) -> pd.DataFrame:
-    """One table of the paper in its own layout, with a column `published` and a column `reproduced` for each.
+def page_table(paper: Paper, comparison: pd.DataFrame, table: str, metric: str | None = None) -> pd.DataFrame:
+    """One metric of one table of a paper: a row for each setting that was measured, in the paper's order.
 
     Args:
         paper: Whose table.
         comparison: From `compare`.
         table: Its id, such as "Table 1".
-        aggregate: "micro" or "macro" for what is not a distance; None takes what the paper most likely used.
-            Distances are means over images always.
+        metric: Which of its metrics; None takes its first one, DSC.
 
     Returns:
-        Text in every cell. Rows as printed; columns of three levels: block, header, and `published` or
-        `reproduced`, with `reproduced with` as the last header of each block. A reproduced cell is a value
-        with its interval, and says how many images had to be left out of it; or it says "not run".
+        Text in every cell. The index is the row as printed, with its block; columns are `printed`, `should
+        have carried`, `measured here` (with the interval, of the last ten epochs) and `best epoch`. If
+        nothing of the table was measured, every row is there, with `measured here` saying why not.
 
     Raises:
-        ValueError: There is no such table or aggregate.
+        PaperError: There is no such table.
+        ValueError: It has no such metric.
     """
-    aggregate = aggregate or paper.aggregate
-    if aggregate not in ("micro", "macro"):
-        raise ValueError(f"aggregate={aggregate!r} is not one of 'micro', 'macro'")
     plan = paper.table(table)
-    own = comparison[comparison["table"] == table].set_index(["method", "metric"])
-    columns: dict[tuple[str, str, str], list[str]] = {}
-    for number, block in enumerate(plan.blocks):
-        methods = [row.methods[number] for row in plan.rows]
-        for header, metric in zip(_headers(plan), plan.metrics, strict=True):
-            cells = [own.loc[(id, metric)] if (id, metric) in own.index else None for id in methods]
-            columns[block, header, "published"] = [_published_text(cell) for cell in cells]
-            columns[block, header, "reproduced"] = [
-                _reproduced_text(cell, metric, aggregate) for cell in cells
-            ]
-        columns[block, "reproduced with", ""] = [own.loc[id, "reproduced_with"].iloc[0] for id in methods]
-    index = pd.Index([row.label for row in plan.rows], name=table)
-    result = pd.DataFrame(columns, index=index)
-    result.columns.names = ["block", "column", "source"]
-    return result
+    metric = metric or plan.metrics[0]
+    if metric not in plan.metrics:
+        raise ValueError(f"{table} of {paper.key} has no {metric!r}; it has {', '.join(plan.metrics)}")
+    own = comparison[(comparison["table"] == table) & (comparison["metric"] == metric)].set_index("method")
+    rows = {}
+    for row in plan.rows:
+        for block, id in zip(plan.blocks, row.methods, strict=True):
+            if id in own.index:
+                rows[", ".join(filter(None, (row.label, block)))] = own.loc[id]
+    there = {label: cell for label, cell in rows.items() if np.isfinite(cell["value"])}
+    cells = {label: _cells(cell) for label, cell in (there or rows).items()}
+    header = plan.headers[plan.metrics.index(metric)]
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis(f"{table}, {header}")
 
 
-def flat(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `layout` with one line of column names, for CSV files: "L*_G-A, DSC, published"."""
-    names = [", ".join(level for level in column if level) for column in table.columns]
-    return table.set_axis(names, axis=1).reset_index()
+def footnotes(paper: Paper, comparison: pd.DataFrame, table: str) -> list[str]:
+    """What a reader of a table of `page_table` must know: settings, origin, the rows that are not there."""
+    plan = paper.table(table)
+    own = comparison[comparison["table"] == table].drop_duplicates("method")
+    there = own[own["value"].notna()]
+    notes = []
+    for text, rows in there.groupby("measured_with", sort=False):
+        which = "" if len(rows) == len(there) else f"{', '.join(rows['method'])}: "
+        notes.append(f"{which}{text}; numbers: {' and '.join(dict.fromkeys(rows['origin']))}.")
+    if len(earlier := there[~there["current"].astype(bool)]):
+        notes.append(f"Measured with earlier code: {', '.join(earlier['method'])}.")
+    if plan.tested is not None and len(there):
+        notes.append(f"The printed numbers rest on {plan.tested.images} images: {plan.tested.reason}.")
+    absent = own[own["value"].isna()]
+    if len(waiting := absent[absent["measured_with"] == NOT_RUN]):
+        notes.append(f"Not run yet: {', '.join(waiting['method'])}.")
+    for reason, rows in absent[absent["measured_with"] != NOT_RUN].groupby("measured_with", sort=False):
+        notes.append(f"{', '.join(rows['method'])}: {reason}.")
+    return notes
+
+
+def study_table(
+    results: Results, metric: str = "dsc", average: str = "micro", *, n: int = 2000
+) -> pd.DataFrame:
+    """Every arm of a study, with its difference to the first one, as text for a page.
+
+    Returns:
+        One row per arm: `measured here`, `difference` to the first arm (paired), `best epoch`.
+    """
+    found = ablation(results, metric=metric, average=average, n=n)
+    unit, factor = unit_of(metric)
+    rows = [
+        {
+            MEASURED: _interval(*(factor * row[name] for name in ("value", "low", "high"))),
+            "difference": _interval(
+                *(factor * row[name] for name in ("difference", "difference_low", "difference_high")),
+                sign=True,
+            ),
+            BEST: _interval(factor * row["best"]),
+        }
+        for row in found.to_dict("records")
+    ]
+    return pd.DataFrame(rows, index=pd.Index(found["label"], name=f"{metric}, {unit}, {average}"))
+
+
+def flat(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The whole comparison for a CSV file: numbers rounded to what they are known to."""
+    numbers = comparison.select_dtypes("floating").columns
+    return comparison.assign(**comparison[numbers].round(4))
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table of `layout` as Markdown, its blocks below one another so that it stays legible."""
-    parts = []
-    for block in table.columns.get_level_values(0).unique():
-        part = flat(table.loc[:, [block]].droplevel(0, axis=1))
-        heading = [f"**{_escape(block)}**", ""] if block else []
-        lines = [part.columns.tolist(), ["---"] * part.shape[1], *part.to_numpy().tolist()]
-        parts.append(
-            "\n".join(
-                [*heading, *("| " + " | ".join(_escape(str(c)) for c in line) + " |" for line in lines)]
-            )
-        )
-    return "\n\n".join(parts)
-
-
-def styled(table: pd.DataFrame, caption: str = "") -> Styler:
-    """A table of `layout` for a notebook: what was published in italics, what was not run in light gray."""
-    published = [column for column in table.columns if column[2] == "published"]
-    others = [column for column in table.columns if column[2] != "published"]
-    return (
-        table.style.set_caption(caption)
-        .set_properties(subset=published, **{"color": "#555", "font-style": "italic"})
-        .map(lambda cell: "color: #999" if cell.startswith("not ") else "", subset=others)
-        .set_table_styles([{"selector": "th, td", "props": "text-align: left; vertical-align: top"}])
-    )
+    """A table as Markdown, its index as the first column."""
+    lines = [[table.index.name or "", *table.columns], ["---"] * (table.shape[1] + 1)]
+    lines += [[label, *row] for label, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
+    return "\n".join("| " + " | ".join(_escape(str(cell)) for cell in line) + " |" for line in lines)
 
 
 def settings_table(paper: Paper) -> pd.DataFrame:
@@ -96,60 +126,80 @@ def settings_table(paper: Paper) -> pd.DataFrame:
     )
 
 
-def text(paper: Paper, results: pd.DataFrame, *, policy: EmptyPolicy = COUNT_MISSED) -> str:
-    """All tables of a paper beside what the runs gave, as one Markdown text with what a reader must know."""
-    comparison = compare(paper, results, policy=policy)
-    parts = [f"# {paper.title} ({paper.cite})", paper.venue]
+def text(study: Study, results: Results, *, n: int = 2000) -> str:
+    """All arms of a study, and the tables of its paper beside them, as one Markdown text."""
+    parts = [f"# {study.title}", study.file.question]
+    if results.runs.empty:
+        parts.append("Nothing of it has been run.")
+    else:
+        average = study.paper.aggregate if study.paper else "micro"
+        for metric in ("dsc", "sensitivity"):
+            parts += [f"## Arms: {metric}", markdown(study_table(results, metric, average, n=n))]
+    if study.paper is not None:
+        parts += _paper_parts(study.paper, compare(study.paper, results, n=n))
+    return "\n\n".join(filter(None, parts))
+
+
+def _paper_parts(paper: Paper, comparison: pd.DataFrame) -> Iterable[str]:
+    yield f"# {paper.title} ({paper.cite})"
+    yield paper.venue
     for table in paper.tables:
-        parts += [f"## {table.id}: {table.title}", markdown(layout(paper, comparison, table.id))]
-    parts += ["## How to read this", reading_guide(paper, policy)]
-    parts += [
-        "## Notes on the published numbers",
-        *(f"- {note.about}. {note.text.strip()}" for note in paper.notes),
-    ]
-    return "\n\n".join(_escape(part) if part.startswith("- ") else part for part in parts)
+        yield f"## {table.id}: {table.title}"
+        metrics = [
+            m for m in table.metrics if comparison.loc[comparison["table"] == table.id, "metric"].eq(m).any()
+        ]
+        measured = comparison[(comparison["table"] == table.id) & comparison["value"].notna()]
+        for metric in metrics if len(measured) else metrics[:1]:
+            yield markdown(page_table(paper, comparison, table.id, metric))
+        yield "\n".join(f"- {_escape(note)}" for note in footnotes(paper, comparison, table.id))
+    yield "## How to read this"
+    yield reading_guide(paper)
+    yield "## Notes on the published numbers"
+    yield "\n".join(_escape(f"- {note.about}. {note.text.strip()}") for note in paper.notes)
 
 
-def reading_guide(paper: Paper, policy: EmptyPolicy = COUNT_MISSED) -> str:
-    """What the columns of a table of `layout` mean, in one paragraph."""
+def reading_guide(paper: Paper) -> str:
+    """What the columns of a table of `page_table` mean, in one paragraph."""
     how = "pooled over the pixels of all test images" if paper.aggregate == "micro" else "means over images"
-    reason, rule = paper.aggregate_reason.strip(), _escape(str(policy))
     return (
-        "*published* is what the paper prints; *reproduced* is what the runs of this project gave, with a "
-        f"95 % bootstrap interval over patients. DSC, ΔA, SEN and accuracy are {how}. {reason} Distances are "
-        "between outlines, in pixels of the image size given, and are means over the images that have one; "
-        f"how many had to be left out stands beside them. Policy for empty masks: {rule}."
+        f"*{PRINTED}* is what the paper prints. *{SHOULD}* is the 95 % interval that a number from so few "
+        "images and one training a fold has, by the spread that was measured here; papers print none. "
+        f"*{MEASURED}* is the mean over the last ten epochs with its 95 % interval, resampling patients "
+        f"and networks together; *{BEST}* is the epoch that the validation images liked best, which alone is "
+        f"what papers print. Overlap and area are {how}. {paper.aggregate_reason.strip()} Distances are "
+        "between outlines, in pixels of the image size given, and are means over the images that have one."
     )
 
 
-def _headers(table: Table) -> list[str]:
-    """The headers as printed; one that occurs twice is told apart by what the column holds."""
-    return [
-        f"{header} ({metric})" if table.headers.count(header) > 1 else header
-        for header, metric in zip(table.headers, table.metrics, strict=True)
-    ]
+def _cells(cell: pd.Series) -> dict[str, str]:
+    digits = 3 if cell["published_unit"] == "fraction" else 1
+    if not np.isfinite(cell["value"]):
+        return {PRINTED: cell["published_as"], MEASURED: cell["measured_with"].partition(":")[0]}
+    measured = _interval(cell["value"], cell["low"], cell["high"], digits)
+    if cell["left_out"] > 0 and cell["metric"] not in OVERLAP:
+        measured += f"; {100 * cell['left_out']:.0f} % left out"
+    return {
+        PRINTED: cell["published_as"],
+        SHOULD: _range(cell["should_low"], cell["should_high"], digits),
+        MEASURED: measured,
+        BEST: _interval(cell["best"], digits=digits),
+    }
 
 
-def _published_text(cell: pd.Series | None) -> str:
-    return "-" if cell is None else cell["published_as"]
+def _interval(
+    value: float, low: float = np.nan, high: float = np.nan, digits: int = 1, *, sign: bool = False
+) -> str:
+    if not np.isfinite(value):
+        return "–"
+    form = f"{{:{'+' if sign else ''}.{digits}f}}"
+    return form.format(value) + (f" {_range(low, high, digits, sign=sign)}" if np.isfinite(low) else "")
 
 
-def _reproduced_text(cell: pd.Series | None, metric: str, aggregate: str) -> str:
-    if cell is None:
-        return "-"
-    if pd.isna(cell["images"]):
-        return cell["reproduced_with"].partition(":")[0]
-    aggregate = aggregate if metric in FRACTIONS else "macro"  # distances, and deviations over images
-    value, low, high = (cell[f"reproduced_{aggregate}{end}"] for end in ("", "_low", "_high"))
-    if np.isnan(value):
-        shown = "undefined"
-    else:
-        digits = 3 if cell["unit"] == "fraction" else 1
-        shown = f"{value:.{digits}f}"
-        shown += f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else ""
-    if aggregate == "macro" and cell["undefined"]:
-        shown += f"; {cell['undefined']:.0f} of {cell['images'] + cell['undefined']:.0f} images left out"
-    return shown
+def _range(low: float, high: float, digits: int, *, sign: bool = False) -> str:
+    if not np.isfinite(low):
+        return "–"
+    form = f"{{:{'+' if sign else ''}.{digits}f}}"
+    return f"[{form.format(low)}, {form.format(high)}]"
 
 
 def _escape(text: str) -> str:
