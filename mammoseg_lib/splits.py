@@ -1,11 +1,11 @@
 """Which image is trained on, which chooses the best epoch, which is tested on; written with a checksum.
 
 Default: 5 folds in which every image is tested once, and neither a patient nor a picture that the data set
-holds twice (`preprocessing.duplicates`) is on two sides. Paper 000 instead describes random divisions 80/10/10
-of images under the name of 5-fold cross-validation; repeated five times, that tests fewer than half of them
-and puts most tested patients into the training part as well. 002 has no test images at all, and 003 holds out
-a fifth of the patients before it makes its folds. The protocols of `SEPARATES` divide as the papers say, and
-may put patients and near-duplicates on two sides.
+holds twice (`preprocessing.duplicates`) is on two sides. Paper 000 instead describes 80/10/10 of the images
+at random under the name of 5-fold cross-validation; repeated five times, that tests fewer than half of them
+and puts most tested patients into the training part as well. 002 has no test images at all, and 003 holds
+out a fifth of the patients before it makes its folds. The protocols of `SEPARATES` divide as the papers
+say, and may put patients and near-duplicates on two sides.
 """
 
 from __future__ import annotations

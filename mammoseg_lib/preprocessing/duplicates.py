@@ -42,10 +42,10 @@ def structure(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "2 s s"]:
 def near_duplicates(structures: Float[np.ndarray, "n 2 s s"]) -> list[tuple[int, int, float]]:
     """The pairs of pictures that are one: their positions, the smaller one first, and their correlation.
 
-    The correlation is that of the details where both have tissue, at the best of nine positions one pixel of
-    the thumbnail apart; how high it must be depends on how much tissue that is, see `alike`. Measured: 162
-    pairs of 258 pictures in BUSI, 9 of them in two classes; all 71 whose pixels correlate above .95 at 256x256
-    are among them. None in INbreast, where 39 pairs of different breasts do so: breasts have one shape.
+    The correlation is that of the details where both have tissue, at the best of nine positions one pixel
+    of the thumbnail apart; how high it must be depends on how much tissue that is, see `alike`. Measured:
+    in BUSI 162 pairs of 258 pictures, 9 of them in two classes; all 71 whose pixels correlate above .95 at
+    256x256 are among them. In INbreast none, where 39 pairs of breasts do so: breasts have one shape.
 
     A picture that was mirrored, inverted or turned is not found, nor one cut by more than a twentieth.
 
