@@ -36,6 +36,7 @@ def links(tmp_path, monkeypatch):
         ("[all](../figures) [`figures/`](../figures/)", "[all](../gallery.md) [`figures/`](../gallery.md)"),
         ("[home](..)", "[home](../index.md)"),
         ("[web](https://example.org/x.md) [here](#part) [mail](mailto:a@b.c)", None),
+        ("[a](10.ipynb#2.-The-grid) [b](#Words)", "[a](10.ipynb#2-the-grid) [b](#words)"),
         ("`[a](nowhere.md)` and ```\n[a](nowhere.md)\n```", None),
         ("$f[0, 1)$ and [0.5, 1) (in words)", None),
         ("![`x`](../figures/trained/10/b.png), [x](../figures/mine/b.png)", "`x`, x"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from mammoseg_lib import paths
@@ -19,7 +18,6 @@ def command(
     *,
     browser: bool = True,
     root: bool = False,
-    more: Sequence[str] = (),
     folder: Path = paths.PROJECT,
 ) -> list[str]:
     """The command that starts JupyterLab, opened at notebook 00.
@@ -29,7 +27,6 @@ def command(
         address: On which address: "localhost", or "0.0.0.0" for all, as a container needs.
         browser: Open a browser on this machine.
         root: Run although the user is root, as in a container.
-        more: Further arguments of JupyterLab.
         folder: The repository.
     """
     return [
@@ -42,7 +39,6 @@ def command(
         f"--LabApp.app_settings_dir={SETTINGS}",
         *(() if browser else ("--no-browser",)),
         *(("--allow-root",) if root else ()),
-        *more,
     ]
 
 

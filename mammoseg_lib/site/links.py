@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from mammoseg_lib import paths
 
@@ -47,9 +48,14 @@ class Links:
 
     def _target(self, target: str, page: str) -> str | None:
         """Where a link leads on the site; None where it names a file that this machine has not made yet."""
-        if re.match(r"[a-z]+:|#|<", target):
+        if re.match(r"[a-z]+:|<", target):
             return target
         path, hash_, anchor = target.partition("#")
+        if (path or page).endswith(".ipynb"):
+            anchor = slug(anchor)
+            target = path + hash_ + anchor
+        if not path:
+            return target
         folder = PurePosixPath(page).parent
         place = os.path.normpath(folder / path).replace(os.sep, "/")
         if place in self.folders:
@@ -70,3 +76,8 @@ class Links:
         (self.source / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, self.source / place)
         return True
+
+
+def slug(anchor: str) -> str:
+    """The address of a heading on the site, from that in JupyterLab: "2.-The-grid" is "2-the-grid"."""
+    return re.sub(r"[^\w-]", "", unquote(anchor).lower())

@@ -128,7 +128,7 @@ def output_page(output: Output, titles: dict[str, str]) -> str:
         facts["claims"] = ", ".join(claim_links(output, top))
     facts["files"] = " · ".join(
         f"[{path.name}]({path.name})"
-        for path in (output.files[-1], *([output.sidecar] if output.record else []))
+        for path in (output.files[-1], *([output.sidecar] if output.sidecar.exists() else []))
     )
     plain = {"notebook", "shows", "claims", "files"}
     rows = [f"| {name} | {value if name in plain else cell(value)} |" for name, value in facts.items()]

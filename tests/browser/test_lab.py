@@ -44,18 +44,15 @@ class Server:
         self.token = secrets.token_hex(16)
         self.address = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
-        arguments = lab.command(
-            port, "127.0.0.1", browser=False, root=_is_root(), folder=self.root,
-            more=[f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0"],
-        )  # fmt: skip
+        arguments = lab.command(port, "127.0.0.1", browser=False, root=_is_root(), folder=self.root)
         own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         own |= {"IPYTHONDIR": str(folder / "ipython"), "MAMMOSEG_HOME": str(self.home)}
-        own |= {"PYTHONPATH": str(paths.PROJECT), "OMP_NUM_THREADS": "1"}
+        own |= {"PYTHONPATH": str(paths.PROJECT), "OMP_NUM_THREADS": "1", "JUPYTER_TOKEN": self.token}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 arguments, cwd=self.root, env=lab.environment() | own, stdout=log, stderr=subprocess.STDOUT
             )
-        _wait(self._answers, 60, lambda: f"JupyterLab did not start:\n{self.log.read_text()}")
+        _wait(self._answers, 120, lambda: f"JupyterLab did not start:\n{self.log.read_text()}")
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, f"JupyterLab ended:\n{self.log.read_text()}"
@@ -121,7 +118,7 @@ def page(browser, server) -> Iterator[object]:
     """JupyterLab as `make lab` opens it; ends with an error if the page had one."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     opened = context.new_page()
-    opened.set_default_timeout(60_000)
+    opened.set_default_timeout(120_000)
     errors, elsewhere = [], []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("request", lambda request: elsewhere.append(request.url))
@@ -144,14 +141,24 @@ def _notebook(page, name: str) -> object:
 def _run_all(page, server: Server, name: str) -> object:
     """Run a notebook to its end; returns its panel. An error in a cell is an error here."""
     panel = _notebook(page, name)
+    page.get_by_text("| Idle").wait_for()  # of the status bar: what is run before its kernel is there is lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
     def finished() -> bool:
+        page.wait_for_timeout(500)
         page.keyboard.press("Control+s")
         return all(cell.execution_count for cell in server.cells(name)) or bool(_errors(server, name))
 
-    _wait(finished, 120, lambda: f"{name} did not end")
+    def state() -> str:
+        picture = server.home.parent / f"{name}.png"
+        page.screenshot(path=picture)
+        done = [bool(cell.execution_count) for cell in server.cells(name)]
+        return (
+            f"{name}: {sum(done)} of {len(done)} cells ran; see {picture}\n{server.log.read_text()[-2000:]}"
+        )
+
+    _wait(finished, 300, state)
     assert _errors(server, name) == []
     return panel
 
