@@ -1,7 +1,6 @@
 """Which runs and which test images a figure shows: picked by a stated rule, never by hand.
 
-runs = runs_to_show(paper, settings, ["ce", "rebalance"])   # what is complete, name of a method to its run
-gallery = Gallery(paper, runs)                              # or Gallery(paper, runs, rule="density")
+gallery = Gallery({"ce": run, "rebalance": another})        # complete runs by name; or rule="density"
 figure = plots.qualitative.qualitative(gallery.cases(), gallery.caption())
 """
 
@@ -16,11 +15,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from mammoseg_lib.papers import Paper
 from mammoseg_lib.plots.qualitative import Case
 from mammoseg_lib.preprocessing import PreparedSet
-from mammoseg_lib.reports.compare import settings_text
-from mammoseg_lib.runs import Data, Run, complete, execute, plan, results
+from mammoseg_lib.runs import Data, Run
 
 QUANTILES = (0.1, 0.5, 0.9)
 QUANTILE_RULE = "Sorted by their mean DSC over the methods shown, ties by id: those at the quantiles {}."
@@ -29,43 +26,15 @@ DENSITY_RULE = (
 )
 
 
-def runs_to_show(
-    paper: Paper, settings: Mapping[str, object], methods: Sequence[str], *, train: int = 0
-) -> dict[str, list[Run]]:
-    """The complete runs of some methods: all folds that are asked for, with the first seed.
-
-    Args:
-        paper: Whose methods.
-        settings: What a profile says of the study: the arguments of `runs.plan`.
-        methods: Ids in the order of the figure's columns; those that the settings do not name are left out.
-        train: Train the first ones that are not complete, until so many are. 0: never train.
-
-    Returns:
-        Label of each method to its runs, in the order of `methods`.
-
-    Raises:
-        DataError: The settings want real data that is not here.
-    """
-    first = {**settings, "seeds": list(settings["seeds"])[:1]}
-    configs = {id: plan(paper, **{**first, "methods": [id]}) for id in methods if id in settings["methods"]}
-    runs = {id: found for id, own in configs.items() if len(found := complete(own)) == len(own)}
-    missing = [id for id in configs if id not in runs]
-    for id in missing[: max(0, train - len(runs))]:
-        runs[id] = [execute(config) for config in configs[id]]
-    return {paper.find(id).label: runs[id] for id in configs if id in runs}
-
-
 @dataclass(frozen=True)
 class Gallery:
     """Some runs side by side, on the images that all of them tested.
 
     Attributes:
-        paper: Whose methods they are.
         runs: Name of each method to its run.
         rule: How the images are picked: "quantile" (see `QUANTILE_RULE`) or "density" (`DENSITY_RULE`).
     """
 
-    paper: Paper
     runs: Mapping[str, Run]
     rule: Literal["quantile", "density"] = "quantile"
 
@@ -93,15 +62,15 @@ class Gallery:
 
     def caption(self) -> str:
         """What stands under the figure: the rule, how many images it chose from, how the runs were made."""
-        texts = {name: settings_text(self.paper, results([run])) for name, run in self.runs.items()}
-        names = {text: [name for name in texts if texts[name] == text] for text in texts.values()}
-        made = (text if len(names) == 1 else f"{', '.join(of)}: {text}" for text, of in names.items())
         config = next(iter(self.runs.values())).config
-        chose = config["data"]["protocol"] == "random_validation" and "members" not in config
+        data, training = config["data"], config["training"]
+        chose = data["protocol"] in ("random_validation", "grouped_validation") and "members" not in config
         images = "validation images, which chose the epoch as well" if chose else "test images"
         shown = QUANTILE_RULE.format(", ".join(self.picked["short"]))
         rule = DENSITY_RULE if self.rule == "density" else shown
-        return f"From {len(self.scores)} {images}. {rule} Profile {config['profile']}; {'; '.join(made)}."
+        source = data["source"] + (f" phantoms ({data['population']})" if data["phantoms"] else " (real)")
+        made = f"{source}, {data['preprocessing']['size']} px, {training['epochs']} epochs"
+        return f"From {len(self.scores)} {images}. {rule} Networks: {made}."
 
 
 def scores_of(runs: Mapping[str, Run], metric: str = "dsc") -> pd.DataFrame:
