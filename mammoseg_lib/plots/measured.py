@@ -29,7 +29,7 @@ def measured_beside_printed(table: pd.DataFrame, unit: str = "DSC in %", title: 
     )
     right.plot(table["best"], y, "|", color=INK, ms=9, label="best epoch by validation")
     right.set_title("measured here")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22 - 0.6 / len(table)), ncols=2, fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=8)
     for ax in (left, right):
         ax.set(xlabel=unit, xlim=(0, 100 if "%" in unit else 1))
         ax.grid(axis="x", color="#e5e5e5")

@@ -88,8 +88,10 @@ def results_of(
         runs: Runs that are at hand, by the place of their configuration; else they are looked for.
     """
     tables: dict[str, list[pd.DataFrame]] = {"runs": [], "best": [], "last": []}
-    absent = []
-    for number, config in enumerate(configs):
+    absent, configs = [], list(configs)
+    # Arm by arm, in the order of the study, though they are trained seed by seed.
+    place = {arm: number for number, arm in enumerate(dict.fromkeys(config.arm for config in configs))}
+    for number, config in sorted(enumerate(configs), key=lambda each: place[each[1].arm]):
         run = runs.get(number) if runs is not None else find(config)
         if run is not None:
             found = _of_run(run, config)
