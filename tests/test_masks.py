@@ -16,6 +16,7 @@ from mammoseg_lib import losses, metrics
 from mammoseg_lib.losses import ASPReconstruction, Boundary, Loss, SpatialMatching, build_loss, grid
 from mammoseg_lib.losses.base import Batch
 from mammoseg_lib.metrics import distance, hausdorff
+from tests.losses.cases import OPTIONS
 from tests.masks import KINDS
 
 SIDE = 24
@@ -234,8 +235,7 @@ TENSORS = {
 }  # fmt: skip
 ONE = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 1, SIDE, SIDE))).float()
 BOTH = torch.from_numpy(np.stack([TARGET, PREDICTION]))[:, None]
-EACH = [(name, {}) for name in losses.LOSSES if name not in ("weighted_bce", "asp", "density_asp")]
-EACH += [("weighted_bce", {"positive_weight": 2}), ("asp", ASP), ("density_asp", {"missing": 1})]
+EACH = [(name, OPTIONS.get(name, [{}])[0]) for name in losses.LOSSES]
 each_loss = pytest.mark.parametrize(("name", "options"), EACH, ids=[name for name, _ in EACH])
 
 
@@ -248,9 +248,10 @@ def loss_of(name: str, options: dict) -> Loss:
 @each_loss
 def test_a_loss_takes_a_target_of_any_type(name, options):
     loss = loss_of(name, options)
-    want = loss(ONE, Batch(BOTH.float()))
+    density = torch.tensor([1.0, 4.0])
+    want = loss(ONE, Batch(BOTH.float(), acr_density=density))
     for dtype in TENSORS.values():
-        assert torch.equal(loss(ONE, Batch(BOTH.to(dtype))), want)
+        assert torch.equal(loss(ONE, Batch(BOTH.to(dtype), acr_density=density)), want)
 
 
 @each_loss

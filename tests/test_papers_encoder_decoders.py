@@ -62,6 +62,12 @@ def test_the_networks_have_the_published_size(paper, id, encoder, decoder):
     assert count_parameters(network) == encoder + decoder
 
 
+def test_the_decoders_start_as_in_the_published_code(paper):
+    (setting,) = (each for each in paper.hyperparameters if each.name == "model.decoder_start")
+    assert setting.value == "fan_out"
+    assert {paper.method(id).model["decoder_start"] for id in paper.available} == {setting.value}
+
+
 def test_training_is_as_the_paper_says(paper):
     method = paper.method("resnet22_unet")
     assert Training(**method.training) == Training(

@@ -199,8 +199,9 @@ def boundary_strategy(
     | `"scheduling"` | `L_CE + a(t) L_B`, a(t) rising linearly from 0 to alpha |
     | `"rebalance"` | `(1 - a(t)) L_CE + a(t) L_B`, the same a(t) |
 
-    Range: not bounded above; below as `Boundary`. Tell it the epoch with `at_epoch`. One logit channel; the
-    terms are called `bce` and `boundary`.
+    Range: not bounded above; below as `Boundary`. An empty and a full target have no contour and give L_CE
+    alone, with its weight, which `"rebalance"` takes to 0 for alpha = 1. Tell it the epoch with `at_epoch`.
+    One logit channel; the terms are called `bce` and `boundary`.
 
     Args:
         strategy: One of the three.

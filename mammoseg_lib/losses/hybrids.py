@@ -18,7 +18,8 @@ def dice_bce(
     """The Dice + BCE hybrid, the baseline loss of 000 and 001: `dice_weight Dice + bce_weight BCE`.
 
     The weights are alpha and beta of 001 Eq. 3. Neither paper states them; 1 and 1 is our reading. Range
-    [0, inf).
+    [0, inf), 0 for a perfect prediction with factor 2. With an empty target both terms fall to 0 with the
+    prediction; a full one needs no special case.
     """
     dice = Dice(dice_factor=dice_factor, smooth=smooth)
     return WeightedSum({"dice": (dice, dice_weight), "bce": (BCE(), bce_weight)})
@@ -30,7 +31,8 @@ def bce_jaccard(
     """The combination loss of 003, Eq. 1: `(1 - omega) BCE + omega (1 - J)`.
 
     The paper prints `(1 - omega) BCE - omega J` and calls J, an index, a loss; ours is larger by the constant
-    omega, which has no gradient. Range [0, inf), 0 for a perfect prediction.
+    omega, which has no gradient. Range [0, inf), 0 for a perfect prediction. With an empty target both terms
+    fall to 0 with the prediction; a full one needs no special case.
 
     Args:
         omega: Weight of the Jaccard term, in (0, 1); .5 in 003.
@@ -59,7 +61,8 @@ def two_phase(
     """The losses of 003 in their order: `bce_jaccard` for some epochs, `FocalTversky` from then on.
 
     003 trains with the first for 20 epochs and with the second for 60. The numbers of the two are not
-    comparable: "best by validation loss" across the change picks a phase rather than a model.
+    comparable: "best by validation loss" across the change picks a phase rather than a model. Range, and what
+    an empty and a full target give: see the loss whose turn it is.
 
     Args:
         combination_epochs: How long the first loss lasts, >= 1.
@@ -85,6 +88,7 @@ def combo(*, alpha: float = 0.5, beta: float = 0.5, smooth: float | int = 1.0) -
     `CE_beta` is the cross entropy with weight beta on mass pixels and 1 - beta on the others, so that .5 is
     half the BCE; beta < .5 penalizes false positives more. The original subtracts `(1 - alpha) D`: ours is
     larger by the constant 1 - alpha, which has no gradient, and 0 for a perfect prediction. Range [0, inf).
+    With an empty target both terms fall to 0 with the prediction; a full one needs no special case.
 
     Args:
         alpha: Weight of the cross entropy against Dice, in (0, 1).

@@ -22,7 +22,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mammoseg_lib.checks import check_options, listed, suggestion
@@ -193,10 +193,15 @@ def _empty(path: str, name: str) -> object:
     return cls.__new__(cls)
 
 
+def trial_masks(side: int) -> Bool[np.ndarray, "n h w"]:
+    """Eight discs of different sizes in the middle of an image, up to a half of its side wide."""
+    rows, columns = np.indices((side, side)) - side // 2
+    return np.stack([rows**2 + columns**2 <= (side * radius / 32) ** 2 for radius in range(1, 9)])
+
+
 def _try(loss: Loss, name: str) -> None:
     """Raises a ValueError unless a copy of the loss gives a value with a gradient per sample of a batch."""
-    rows, columns = np.indices((PROBE_SIDE, PROBE_SIDE)) - PROBE_SIDE // 2
-    masks = np.stack([rows**2 + columns**2 <= (2 * radius) ** 2 for radius in range(1, 9)])
+    masks = trial_masks(PROBE_SIDE)
     batch = Batch(
         torch.from_numpy(masks[2::4])[:, None],
         acr_density=torch.tensor([1.0, 4.0]),

@@ -202,7 +202,8 @@ def hybrid_region(
 ) -> WeightedSum:
     """The hybrid region-level loss, 001 Eq. 6: `rmi_weight L_RMI + ssim_weight L_SSIM`; eta = gamma = 1.
 
-    Range about [-3.8, inf), see `RMI` and `SSIM`.
+    Range about [-3.8, inf), see `RMI` and `SSIM`. With an empty target the first is a constant without a
+    gradient, and SSIM alone asks for a prediction of 0; of a full one both ask for 1.
 
     Args:
         rmi_weight: eta.

@@ -9,6 +9,25 @@ from mammoseg_lib.losses import Batch
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
+# Options of each loss; one case a row. Those that are not named are built without options.
+OPTIONS: dict[str, list[dict]] = {
+    "weighted_bce": [{"positive_weight": 5}],
+    "focal": [{}, {"gamma": 0.5, "alpha": None}],
+    "jaccard": [{}, {"log": True}, {"per": "pixel", "smooth": 1e-7}, {"per": "pixel", "log": True}],
+    "bce_jaccard_then_focal_tversky": [{}, {"combination_epochs": 1}],  # either phase
+    "spatial_matching": [
+        {},
+        {"core": "dice", "variant": "distance", "aggregation": "nonzero"},
+        {"core": "tversky", "variant": "scale", "aggregation": "nonzero", "soft_counts": True},
+    ],
+    "density_asp": [{}, {"missing": 4}],
+    "asp": [
+        {"grouping": "quantile", "dice_weights": [1, 2, 3], "bce_weights": [3, 2, 1]},
+        {"grouping": "cluster", "dice_weights": [1, 2, 3], "bce_weights": [3, 2, 1]},
+        {"grouping": "learned"},
+    ],
+}
+
 
 def random_case(seed: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, Batch]:
     """Three samples of one random size, each with its own share of mass."""

@@ -1,12 +1,13 @@
 """What every loss promises, whatever it computes. Each name in `LOSSES` is held to all of it.
 
 A new loss is held by being registered. One that cannot be built without options, or that has switches with
-code of their own, gets a row in `OPTIONS`; a name that cannot be built fails every test here.
+code of their own, gets a row in `OPTIONS` of `cases`; a name that cannot be built fails every test here.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 
 import jaxtyping
@@ -19,25 +20,8 @@ from scipy import ndimage
 
 from mammoseg_lib.losses import LOSSES, Batch, Loss, build_loss
 from mammoseg_lib.losses.base import stack_features
+from tests.losses.cases import OPTIONS
 
-# Options of each loss; one case a row. Those that are not named are built without options.
-OPTIONS: dict[str, list[dict]] = {
-    "weighted_bce": [{"positive_weight": 5}],
-    "focal": [{}, {"gamma": 0.5, "alpha": None}],
-    "jaccard": [{}, {"log": True}, {"per": "pixel", "smooth": 1e-7}, {"per": "pixel", "log": True}],
-    "bce_jaccard_then_focal_tversky": [{}, {"combination_epochs": 1}],  # either phase
-    "spatial_matching": [
-        {},
-        {"core": "dice", "variant": "distance", "aggregation": "nonzero"},
-        {"core": "tversky", "variant": "scale", "aggregation": "nonzero", "soft_counts": True},
-    ],
-    "density_asp": [{}, {"missing": 4}],
-    "asp": [
-        {"grouping": "quantile", "dice_weights": [1, 2, 3], "bce_weights": [3, 2, 1]},
-        {"grouping": "cluster", "dice_weights": [1, 2, 3], "bce_weights": [3, 2, 1]},
-        {"grouping": "learned"},
-    ],
-}
 CASES = [(name, options) for name in LOSSES for options in OPTIONS.get(name, [{}])]
 # What reads numbers from a tensor on its way cannot be one graph; with which options it does.
 NOT_COMPILED = {
@@ -107,6 +91,13 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
 
 def test_no_row_is_left_of_a_loss_that_is_gone():
     assert set(OPTIONS) | set(NOT_COMPILED) <= set(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_its_docstring_states_what_must_be_stated(name):
+    text = inspect.getdoc(LOSSES[name])
+    for what in (r"Range|bounded", r"[Ee]mpty", r"full", r"\b00[0-3]\b|et al\.|Source:", r"`.*`|   .* = "):
+        assert re.search(what, text), f"{what} is not in:\n{text}"
 
 
 @each_loss

@@ -1,0 +1,280 @@
+"""What a loss does, measured: its values on drawn cases, its gradients, its independence, its speed.
+
+for each in properties(build_loss("path/to/file.py:Class")):
+    print(each)
+
+Whatever a loss must keep to be trained with (see `Loss`) is tried here on small images, for one of the
+library as for one of one's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mammoseg_lib.losses.base import Batch, Loss, known_spacing, stack_features
+from mammoseg_lib.losses.own import trial_masks
+from mammoseg_lib.losses.pixel import BCE
+
+SIDE = 64
+TYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+EXTREME = 50  # logits of a prediction that is certain beyond all precision
+SURE, UNSURE = 6.0, 2.0  # logits of the drawn predictions
+SPEED_SHAPE = (8, 1, 256, 256)
+STEP = 1e-5  # of the finite differences, in logits
+AGREE = 1e-4  # relative difference up to which a gradient is that of the value
+SAME = 1e-9  # relative difference up to which two values in float64 are one
+
+QUESTIONS = (
+    "range on the cases",
+    "a perfect prediction costs least",
+    "empty target",
+    "full target",
+    f"finite with finite gradients at logits of +-{EXTREME}",
+    "a sample's value is its own",
+    "the gradient is that of the value",
+    "time, forward and backward",
+)
+RANGE, BEST, EMPTY, FULL, FINITE, OWN, GRADIENT, TIME = QUESTIONS
+
+Case = tuple[Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]
+"""Logits and target."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """One thing that was measured.
+
+    Attributes:
+        what: The question.
+        result: The answer, for people.
+        holds: Whether what a loss must keep is kept; None where the answer is only good to know.
+        numbers: What was measured.
+    """
+
+    what: str
+    result: str
+    holds: bool | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        mark = {True: "yes", False: "NO", None: " - "}[self.holds]
+        return f"{mark:>3}  {self.what}: {self.result}"
+
+
+def drawn_cases(side: int = SIDE) -> dict[str, Case]:
+    """Predictions of one disc, from a perfect one to its opposite, with logits of +-6 and +-2."""
+    target = trial_masks(side)[4]
+    predicted = {
+        "perfect": target,
+        "shifted": np.roll(target, side // 8, axis=1),
+        "elsewhere": np.roll(target, (side // 3, side // 3), axis=(0, 1)),
+        "too small": trial_masks(side)[2],
+        "too large": trial_masks(side)[6],
+        "nothing": np.zeros_like(target),
+        "everything": np.ones_like(target),
+        "inverted": ~target,
+    }
+    cases = {name: (np.where(mask, SURE, -SURE), target) for name, mask in predicted.items()}
+    return cases | {
+        "unsure but right": (np.where(target, UNSURE, -UNSURE), target),
+        "p = 1/2 everywhere": (np.zeros(target.shape), target),
+    }
+
+
+def properties(loss: Loss, cases: Mapping[str, Case] | None = None, *, speed: bool = True) -> list[Property]:
+    """Everything that is measured of a loss, one after the other; the loss itself stays as it is.
+
+    A loss that has to see the training masks is shown drawn ones. A question at which it fails is answered
+    with its error. One channel of logits; the epoch is that which the loss was last told.
+
+    Args:
+        loss: Any.
+        cases: Name to logits and target, for the range. None: `drawn_cases`.
+        speed: Whether to take the time, some seconds.
+    """
+    loss = copy.deepcopy(loss)
+    loss.fit_targets(trial_masks(SIDE))
+    questions: list[Callable[[], Property]] = [
+        lambda: values_of_cases(loss, cases or drawn_cases()),
+        lambda: perfect_is_best(loss),
+        lambda: of_uniform_target(loss, full=False),
+        lambda: of_uniform_target(loss, full=True),
+        lambda: finite_at_extremes(loss),
+        lambda: independent_of_batch(loss),
+        lambda: gradient_is_right(loss),
+    ]
+    if speed:
+        questions.append(lambda: speed_against_bce(loss))
+    return [_answer(what, question) for what, question in zip(QUESTIONS, questions, strict=False)]
+
+
+def values_of_cases(loss: Loss, cases: Mapping[str, Case]) -> Property:
+    """The range: the smallest and the largest value on some cases, in float64, and every one of them."""
+    numbers = {name: _value(loss, *case) for name, case in cases.items()}
+    least, most = min(numbers, key=numbers.get), max(numbers, key=numbers.get)
+    result = f"{numbers[least]:.4g} ({least}) to {numbers[most]:.4g} ({most})"
+    return Property(RANGE, result, _finite(numbers), numbers)
+
+
+def perfect_is_best(loss: Loss) -> Property:
+    """Whether no drawn prediction costs less than the perfect one."""
+    numbers = {name: _value(loss, *case) for name, case in drawn_cases().items()}
+    best = min(numbers, key=numbers.get)
+    holds = numbers["perfect"] <= numbers[best] + SAME * max(1, abs(numbers[best]))
+    result = f"{numbers['perfect']:.4g}" + ("" if holds else f", but {best!r} costs {numbers[best]:.4g}")
+    return Property(BEST, result, holds, numbers)
+
+
+def of_uniform_target(loss: Loss, *, full: bool) -> Property:
+    """The values for a target without a mass, or of nothing but mass, as the prediction goes from 0 to 1."""
+    target = np.full((SIDE, SIDE), full)
+    logits = {"p = 0": -EXTREME, "p = 1/2": 0, "p = 1": EXTREME}
+    numbers = {name: _value(loss, np.full(target.shape, float(x)), target) for name, x in logits.items()}
+    result = ", ".join(f"{value:.4g} at {name}" for name, value in numbers.items())
+    return Property(FULL if full else EMPTY, result, _finite(numbers), numbers)
+
+
+def finite_at_extremes(loss: Loss) -> Property:
+    """Whether values and gradients are finite for logits of +-50, right and wrong, in every precision.
+
+    Targets: empty, full, a single pixel and a disc. `numbers` counts the samples that are not, for each type.
+    """
+    disc = trial_masks(SIDE)[4]
+    pixel = np.zeros_like(disc)
+    pixel[3, 5] = True
+    batch = _batch(np.stack([np.zeros_like(disc), np.ones_like(disc), pixel, disc]))
+    right = EXTREME * (2 * batch.target - 1)
+    checkers = EXTREME * (2 * (torch.from_numpy(np.indices(disc.shape).sum(0)) % 2) - 1).expand_as(right)
+    numbers = dict.fromkeys(TYPES, 0.0)
+    for name, dtype in TYPES.items():
+        for pattern in (right, -right, right.abs(), -right.abs(), checkers):
+            logits = pattern.to(dtype).requires_grad_()
+            values = loss(logits, batch)
+            (gradient,) = torch.autograd.grad(values.sum(), logits)
+            finite = values.isfinite() & gradient.isfinite().flatten(1).all(1)
+            numbers[name] += int((~finite).sum())
+    wrong = [name for name, count in numbers.items() if count]
+    result = f"not in {', '.join(wrong)}" if wrong else f"in {', '.join(TYPES)}"
+    return Property(FINITE, result, not wrong, numbers)
+
+
+def independent_of_batch(loss: Loss) -> Property:
+    """Whether a sample costs the same alone, among others, and in another order."""
+    logits, batch = _random_case()
+    together = loss(logits, batch)
+    order = list(range(len(logits)))[::-1]
+    turned = loss(logits[order], _rows(batch, order))[order]
+    alone = torch.cat([loss(logits[[i]], _rows(batch, [i])) for i in order[::-1]])
+    scale = together.detach().abs().clamp(min=1)
+    numbers = {
+        name: float(((values - together).detach().abs() / scale).max())
+        for name, values in (("order", turned), ("alone", alone))
+    }
+    holds = max(numbers.values()) <= SAME
+    result = "neither the order nor the other samples matter"
+    if not holds:
+        result = f"values change by {max(numbers.values()):.2g} of themselves"
+    return Property(OWN, result, holds, numbers)
+
+
+def gradient_is_right(loss: Loss) -> Property:
+    """Whether the gradient agrees with central differences of the value along random directions (float64)."""
+    logits, batch = _random_case()
+    logits.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, batch).sum(), logits)
+    generator = torch.Generator().manual_seed(1)
+    worst = 0.0
+    with torch.no_grad():
+        for _ in range(5):
+            direction = torch.randn(logits.shape, generator=generator, dtype=torch.float64)
+            ahead, behind = (loss(logits + sign * STEP * direction, batch).sum() for sign in (1, -1))
+            measured, claimed = float((ahead - behind) / (2 * STEP)), float((gradient * direction).sum())
+            # Relative to what directions give typically: a single one may happen to give next to nothing.
+            scale = max(abs(measured), abs(claimed), float(gradient.norm()), 1e-12)
+            worst = max(worst, abs(measured - claimed) / scale)
+    result = f"differs by {worst:.2g} of itself from what the value does"
+    return Property(GRADIENT, result, worst <= AGREE, {"difference": worst})
+
+
+def speed_against_bce(
+    loss: Loss, shape: tuple[int, int, int, int] = SPEED_SHAPE, rounds: int = 9
+) -> Property:
+    """Seconds of forward and backward, in float32 with cached features, over those of cross entropy.
+
+    Both are timed in turn and the medians compared, so that a busy machine slows both.
+    """
+    masks = trial_masks(shape[-1])[np.arange(shape[0]) % 8]
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    bce = BCE()
+    batches = {each: _with_features(each, masks) for each in (loss, bce)}
+    times: dict[Loss, list[float]] = {loss: [], bce: []}
+    for turn in range(rounds + 1):
+        for each, batch in batches.items():
+            start = time.perf_counter()
+            logits.grad = None
+            each(logits, batch).mean().backward()
+            if turn:  # the first is a warm-up
+                times[each].append(time.perf_counter() - start)
+    own, other = (statistics.median(each) for each in times.values())
+    numbers = {"ratio": own / other, "milliseconds": 1e3 * own, "milliseconds of BCE": 1e3 * other}
+    size = "x".join(map(str, shape))
+    return Property(TIME, f"{own / other:.2g} times that of BCE at {size}", None, numbers)
+
+
+def _answer(what: str, question: Callable[[], Property]) -> Property:
+    try:
+        return question()
+    except Exception as error:
+        return Property(what, f"fails with {type(error).__name__}: {error}", False)
+
+
+def _batch(masks: Bool[np.ndarray, "n h w"]) -> Batch:
+    n = len(masks)
+    return Batch(
+        torch.from_numpy(masks)[:, None],
+        acr_density=torch.arange(n, dtype=torch.float32) % 4 + 1,
+        spacing_mm=torch.full((n, 2), 0.1),
+    )
+
+
+def _rows(batch: Batch, rows: list[int]) -> Batch:
+    return Batch(batch.target[rows], acr_density=batch.acr_density[rows], spacing_mm=batch.spacing_mm[rows])
+
+
+def _with_features(loss: Loss, masks: Bool[np.ndarray, "n h w"]) -> Batch:
+    batch = _batch(masks)
+    spacings = map(known_spacing, batch.spacing_mm.numpy())
+    rows = [loss.target_features(mask, spacing) for mask, spacing in zip(masks, spacings, strict=True)]
+    return batch.with_features(stack_features(rows))
+
+
+def _value(loss: Loss, logits: Float[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]) -> float:
+    with torch.no_grad():
+        return float(loss(torch.from_numpy(logits).double()[None, None], _batch(target[None])))
+
+
+def _random_case() -> tuple[Float[Tensor, "n 1 h w"], Batch]:
+    """Four discs, no mass and nothing but mass, each with noise around a fair prediction."""
+    masks = trial_masks(SIDE)
+    masks = np.concatenate([masks[1::2], np.zeros_like(masks[:1]), np.ones_like(masks[:1])])
+    noise = np.random.default_rng(0).normal(-1, 2, masks.shape)
+    return torch.from_numpy(noise + 2 * masks)[:, None], _batch(masks)
+
+
+def _finite(numbers: Mapping[str, float]) -> bool:
+    return all(map(math.isfinite, numbers.values()))
