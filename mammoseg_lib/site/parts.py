@@ -64,7 +64,7 @@ def preview(what: Output | str | None, thumbnails: dict[str, str], top: str) -> 
     """The lines of a card that show a figure, the corner of a table, or a notebook's first picture."""
     if isinstance(what, Output) and what.is_table:
         return ["", ":::{card-header}", miniature(what), ":::"]
-    key, alt = (what.id, what.alt) if isinstance(what, Output) else (what, "")
+    key, alt = (what.id, what.alt) if isinstance(what, Output) else (what, f"From notebook {what}")
     return [f":img-top: {top}{thumbnails[key]}", f":img-alt: {quoted(alt)}"] if key in thumbnails else []
 
 

@@ -86,6 +86,26 @@ def test_every_figure_and_table_of_every_paper_is_found_from_the_index(site, pag
             assert anchor(exhibit) in pages[site / "papers" / f"{paper.key}.html"].anchors
 
 
+def test_each_of_them_is_shown(site):
+    missing = [
+        f"{paper.cite} {exhibit}"
+        for paper in papers()
+        for exhibit, part in _parts(site / "papers" / f"{paper.key}.html").items()
+        if exhibit in EXHIBITS[paper.cite] and not re.search("<img|<table", part)
+    ]
+    assert missing == []
+
+
+def _parts(path: Path) -> dict[str, str]:
+    """The sections of a page, by their heading."""
+    parts = re.split(r"<h2>([^<]+)", path.read_text(encoding="utf-8"))
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_picture_has_a_text_for_those_who_cannot_see_it(pages):
+    assert [f"{path.name}: {source}" for path, page in pages.items() for source in page.bare] == []
+
+
 def test_a_visitor_reads_searches_and_follows_a_figure(browser, site):
     """From the index to a paper, from a figure to its record and its notebook; formulas, pictures, search."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
