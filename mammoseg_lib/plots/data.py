@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mammoseg_lib.plots.images import Mask, show_image
-from mammoseg_lib.plots.style import MUTED, PREDICTION, TRUTH
+from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 Image = Float[np.ndarray, "h w"]
 
@@ -61,20 +61,28 @@ def variants_row(variants: Mapping[str, tuple[Image, Mask]]) -> Figure:
     return figure
 
 
-def mass_fractions(fractions: pd.DataFrame, implied: tuple[float, float], label: str) -> Figure:
+def mass_fractions(
+    fractions: pd.DataFrame, implied: tuple[float, float], label: str, measured: Mapping[str, float]
+) -> Figure:
     """Distribution of mass fractions in percent, one curve a column, with the range that a paper implies.
 
     Args:
         fractions: Percent; one column per way of preparing.
         implied: Range of the mean, in percent, that the published tables imply.
         label: What the images are: phantoms or real.
+        measured: Column to its mean on real images.
     """
-    figure, ax = plt.subplots(figsize=(6.4, 3))
-    ax.axvspan(*implied, color=TRUTH, alpha=0.25, lw=0, label="mean implied by the published tables")
+    figure, ax = plt.subplots(figsize=(8.2, 3.2))
+    ax.axvspan(*implied, color=TRUTH, alpha=0.3, lw=0, label="mean implied by the published tables")
     for (name, values), color in zip(fractions.items(), (MUTED, PREDICTION), strict=False):
         ordered = np.sort(values)
         ax.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post", color=color, label=name)
         ax.axvline(values.mean(), color=color, ls="--", lw=1, label=f"its mean, {values.mean():.2f} %")
+        if name in measured:
+            ax.plot(
+                measured[name], 0.94, "D", color=color, mec=INK, ms=8, zorder=5,
+                label=f"mean of real INbreast, {measured[name]:.2f} %",
+            )  # fmt: skip
     ax.set(
         xscale="log", xlabel="mass fraction in %", ylabel="share of images below", ylim=(0, 1.02),
         title=f"{label}, {len(fractions)} images",
@@ -86,5 +94,5 @@ def mass_fractions(fractions: pd.DataFrame, implied: tuple[float, float], label:
     ]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     return figure

@@ -20,25 +20,25 @@ Sides = Mapping[str, pd.DataFrame]  # phantoms and, where there are any, real
 
 
 def mask_and_picture(image: Float[np.ndarray, "h w"], mask: Mask, title: str) -> Figure:
-    """A mask on the left and its picture on the right, as Figure 2 of 002."""
-    figure, axes = plt.subplots(1, 2, figsize=(6, 2.8))
+    """A mask and its picture, as in Figure 2 of 002, and the picture with the outline of the mask."""
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.6))
     show_image(axes[0], mask.astype(np.float32), title="ground truth")
     show_image(axes[1], image, title=title)
+    show_image(axes[2], image, mask, title="the same, outlined")
     return figure
 
 
-def area_histograms(areas: Sides, left: Mapping[str, Mapping[float, int]], width: int = 2) -> Figure:
+def area_histograms(areas: Sides, left: Mapping[str, Mapping[float, int]]) -> Figure:
     """How many pictures have a tumor of which area, with thresholds and what they leave, as Figure 3 of 002.
 
     Args:
         areas: For phantoms and real: low, high (in percent) and count of each bin.
-        left: For phantoms and real: two thresholds in percent, to the number of pictures below.
-        width: Bins that are drawn as one.
+        left: For phantoms and real: two thresholds in percent, edges of bins, to the pictures below.
     """
-    figure, axes = plt.subplots(1, len(areas), figsize=(4.6 * len(areas), 3), squeeze=False)
+    figure, axes = plt.subplots(1, len(areas), figsize=(4.3 * len(areas), 3), squeeze=False)
     for ax, (side, bins) in zip(axes[0], areas.items(), strict=True):
-        low = bins["low"].to_numpy()[::width]
-        counts = np.add.reduceat(bins["count"].to_numpy(), np.arange(0, len(bins), width))
+        low, counts = bins["low"].to_numpy(), bins["count"].to_numpy()
+        width = float(bins["high"].iloc[0] - low[0])
         ax.bar(low, counts, width=width, align="edge", color=COLORS[side], alpha=0.75, lw=0)
         for (threshold, n), style in zip(left[side].items(), ("--", "-"), strict=True):
             label = f"below {threshold:g} %: {n} of {counts.sum()}"
@@ -62,7 +62,7 @@ def cumulative(panels: Mapping[str, Sides], title: str) -> Figure:
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(
-        lines, columns, figsize=(3.2 * columns, 2.6 * lines), squeeze=False, sharey=True
+        lines, columns, figsize=(2.85 * columns, 2.6 * lines), squeeze=False, sharey=True
     )
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
@@ -101,7 +101,7 @@ def class_bars(panels: Mapping[str, Sides], title: str) -> Figure:
     """
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns, 2.3 * lines), squeeze=False)
+    figure, axes = plt.subplots(lines, columns, figsize=(2.15 * columns, 2.3 * lines), squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax, (name, sides) in zip(axes.flat, panels.items(), strict=False):
