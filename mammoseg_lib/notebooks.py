@@ -59,8 +59,8 @@ def may_show_real(profile: str, parameters: Mapping[str, object]) -> bool:
 def parameters_of(path: Path) -> dict[str, object]:
     """The parameters of a notebook with their defaults: the assignments in its cell tagged `parameters`.
 
-    Read from the syntax tree: papermill's own reading is by regular expressions, which values with `=`, `#` or
-    `|` break.
+    Read from the syntax tree: papermill reads by regular expressions, which values with `=`, `#` or `|`
+    break.
     """
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join(

@@ -126,7 +126,7 @@ class Data:
         return prepare(self.open(), self.preprocessing, jobs=jobs, progress=progress, **self.filters)
 
     def decisive(self) -> dict:
-        """What of this decides what a network sees, as plain values: not where it lies or how it is called."""
+        """What of this decides what a network sees, as plain values: not where it lies."""
         values = asdict(self)
         del values["root"]
         if not self.phantoms:

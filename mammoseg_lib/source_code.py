@@ -4,8 +4,9 @@
 them calls changes, and stays when a comment does, or something in the same file that `Dice` does not use.
 
 Only the library's own code is followed (and, for a class from a file of one's own, the files beside that
-file); versions of other packages are recorded with a run instead. A class that stands in a table (`LOSSES`) is not
-followed from there, or every loss would depend on every other: callers name the classes that were taken.
+file); versions of other packages are recorded with a run instead. A class that stands in a table (`LOSSES`)
+is not followed from there, or every loss would depend on every other: callers name the classes that were
+taken.
 """
 
 from __future__ import annotations
@@ -109,9 +110,10 @@ class _Bare(ast.NodeTransformer):
 
 
 def _plain(node: object) -> object:
-    """A syntax tree as lists, the same in every version of Python: without what is empty or only of a context."""
+    """A syntax tree as lists, the same in every version of Python: without what is empty or of a context."""
     if isinstance(node, ast.AST):
-        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind"))
+        fields = [field for field in ast.iter_fields(node) if field[0] not in ("ctx", "kind")]
+        parts = [(name, _plain(value)) for name, value in fields]
         return [type(node).__name__, *([name, part] for name, part in parts if part not in (None, []))]
     if isinstance(node, list):
         return [_plain(each) for each in node]

@@ -29,7 +29,7 @@ def _run(*arguments: object):
         (["phantoms"], ["--n-images", "--size", "--seed", "--out"]),
         (["data", "check"], ["inbreast", "busi", "--root"]),
         (["data", "prepare"], ["--size", "--crop", "--resize", "--jobs"]),
-        (["train"], ["--profile", "--arm", "--fold", "--seed", "--missing", "--minutes", "--jobs", "--device", "--list"]),
+        (["train"], ["--profile", "--arm", "--fold", "--seed", "--missing", "--minutes", "--jobs", "--list"]),
         (["run-notebooks"], ["--profile", "--set", "--in-place"]),
         (["tables"], ["--profile"]),
     ],

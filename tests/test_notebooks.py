@@ -33,9 +33,7 @@ rate: float = 0.5
 profile: str = 'demo'"""
 
 
-def _notebook(
-    *cells: str, parameters: str = PARAMETERS
-):
+def _notebook(*cells: str, parameters: str = PARAMETERS):
     content = nbformat.v4.new_notebook()
     content.cells = [nbformat.v4.new_markdown_cell("# A title"), nbformat.v4.new_code_cell(parameters)]
     content.cells[1].metadata["tags"] = ["parameters"]
@@ -227,7 +225,7 @@ def test_parameters_are_read_whatever_characters_their_values_hold(place):
     assert nbformat.read(target, 4).cells[-1].outputs[0].text.startswith("= | # {'k'")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Kernel died"), DeadKernelError("died"), TimeoutError("no answer")])
+@pytest.mark.parametrize("error", [RuntimeError("Kernel died"), DeadKernelError("died"), TimeoutError("no")])
 def test_a_kernel_that_dies_is_an_error_of_its_notebook(place, monkeypatch, error):
     def broken(*_, **__):
         raise error

@@ -140,4 +140,5 @@ def test_on_a_cluster_each_run_of_the_paper_is_a_job_with_a_gpu_and_memory(tmp_p
     assert "--gres=gpu:1" in text
     jobs = _plan_of(tmp_path, "figures/real/22_train_boundary_loss/executed.ipynb", *options)
     trained = [name for name, (rule, *_) in jobs.items() if rule == "train_run"]
-    assert len(trained) == sum(len(study.plan("paper")) for study in read_by("22_train_boundary_loss", "paper"))
+    studies = read_by("22_train_boundary_loss", "paper")
+    assert len(trained) == sum(len(study.plan("paper")) for study in studies)

@@ -9,7 +9,7 @@ import typer
 
 
 def site(
-    out: Annotated[Path | None, typer.Option(help="Folder to build in. Default: .site of the project.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to build in. Default: .site.")] = None,
 ) -> None:
     """Build the web site of notebooks, figures and tables; it is read from disk and asks no server."""
     from mammoseg_lib import paths
@@ -18,7 +18,7 @@ def site(
     typer.echo(paths.shown(build_site(out)))
 
 
-def show(what: Annotated[str, typer.Argument(help="A figure, a table, or an exhibit: '000 Table 1'.")]) -> None:
+def show(what: Annotated[str, typer.Argument(help="Figure, table or exhibit: '000 Table 1'.")]) -> None:
     """Say where a figure or a number came from: notebook, parameters, study, runs, claims."""
     from mammoseg_lib.reports.gallery import show as describe
 
@@ -27,9 +27,9 @@ def show(what: Annotated[str, typer.Argument(help="A figure, a table, or an exhi
 
 def lab(
     port: Annotated[int, typer.Option(help="Where it listens; the next free one if it is taken.")] = 8888,
-    address: Annotated[str, typer.Option(help="localhost, or 0.0.0.0 for all, as in a container.")] = "localhost",
+    address: Annotated[str, typer.Option(help="localhost, or 0.0.0.0 for all.")] = "localhost",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
-    root: Annotated[bool, typer.Option("--root", help="Run although you are root, as in a container.")] = False,
+    root: Annotated[bool, typer.Option("--root", help="Run although you are root.")] = False,
 ) -> None:
     """Start JupyterLab at notebook 00, with the repository as its root."""
     import subprocess

@@ -1,4 +1,4 @@
-"""What was measured on real images, beside what papers print: one row a setting, intervals and printed values."""
+"""What was measured on real images, beside what papers print: one row a setting."""
 
 from __future__ import annotations
 

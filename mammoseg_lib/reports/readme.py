@@ -1,4 +1,4 @@
-"""The parts of the README that are made from results and notebooks: `python -m mammoseg_lib.reports.readme`."""
+"""Parts of the README made from results and notebooks: `python -m mammoseg_lib.reports.readme`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def notebook_table() -> str:
 def with_parts(text: str, made: dict[str, str]) -> str:
     """The README with its parts renewed; each stands between two comments with its name."""
     for name, part in made.items():
-        marks = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
-        text, count = re.subn(marks, lambda found, part=part: found[1] + part + found[2], text, flags=re.DOTALL)
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n?<!-- end of {name} -->)", re.DOTALL)
+        text, count = marks.subn(lambda found, part=part: f"{found[1]}{part}\n{found[2].strip()}", text)
         if count != 1:
             raise ValueError(f"README.md has no place for {name!r}")
     return text

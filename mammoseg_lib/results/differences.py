@@ -13,7 +13,7 @@ SHOWN = ("size", "base_width", "epochs", "weights", "weights_file", "precision",
 
 
 def differences(config: RunConfig) -> str:
-    """Its network, training, preparation or protocol, as far as they are not the paper's; "" for one's own method.
+    """Its network, training, preparation or protocol, where they are not the paper's; "" for an own one.
 
     For example "batch size 8, protocol patient_folds".
     """

@@ -1,8 +1,8 @@
 """Whether today's code gives the numbers that the shipped results were measured with.
 
-Three tiny runs on phantoms, in float32 on one thread, are stored with their numbers. A test trains them: if they move,
-the shipped results are of another code. Who moves them on purpose stores new ones (`mammoseg results reference
---store`), and all results shipped before then say so in every table.
+Three tiny runs on phantoms, in float32 on one thread, are stored with their numbers. A test trains them: if
+they move, the shipped results are of another code. Who moves them on purpose stores new ones (`mammoseg
+results reference --store`), and all results shipped before then say so in every table.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def compare_reference(now: dict[str, dict[str, float]]) -> list[str]:
 
 
 def store_reference() -> Path:
-    """Store the numbers of today's code, which makes all results that were shipped before those of another code."""
+    """Store the numbers of today's code: all results shipped before are then of another code."""
     path = paths.results() / FILE
     write_json(path, reference_numbers())
     return path

@@ -1,8 +1,8 @@
-"""Results that travel with the project: data/results/<study>.<profile>.csv and, beside it, where they came from.
+"""Results that travel with the project: data/results/<study>.<profile>.csv, and where they came from.
 
-One row per run and test image in the first file: the metrics of the epoch that validation liked best, and the counts
-of each of the last ten epochs. One row per run in the second, `.runs.csv`: identity, settings, commit, versions,
-processor, minutes. No image, no mask, and of patients only a number that tells them apart.
+One row per run and test image in the first file: the metrics of the epoch that validation liked best, and
+the counts of each of the last ten epochs. One row per run in the second, `.runs.csv`: identity, settings,
+commit, versions, processor, minutes. No image, no mask, and of patients only a number that tells them apart.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def read(study: str, profile: str) -> Shipped:
 
 
 def add(study: Study, profile: str) -> int:
-    """Add the complete runs of this machine to the shipped results; those that are there already are replaced.
+    """Add the complete runs of this machine to the shipped results; those there already are replaced.
 
     What was shipped with settings that the study no longer asks for is removed.
 
@@ -150,8 +150,8 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
 def check(study: Study, profile: str) -> list[str]:
     """What is wrong with the shipped results of a study; an empty list if nothing is.
 
-    Every row must be of a run that the study asks for, with its settings of today, once, with the counts of as many
-    epochs for every image; and the code must give the reference numbers that the results were stored with.
+    Every row must be of a run that the study asks for, with its settings of today, once, with the counts of
+    as many epochs for every image; and the code must give the reference numbers that they were stored with.
     """
     shipped, wrong = read(study.name, profile), []
     planned = {_key(config): settings_digest(config) for config in study.plan(profile)}
@@ -167,7 +167,7 @@ def check(study: Study, profile: str) -> list[str]:
         images = shipped.images[(shipped.images[KEYS] == list(key)).all(axis=1)]
         if images.empty or images["sample_id"].duplicated().any():
             wrong.append(f"{name}: an image is absent or there twice")
-        if images[list(LASTS)].map(lambda text: len(text.split())).stack().nunique() != 1:
+        if len({len(text.split()) for name in LASTS for text in images[name]}) > 1:
             wrong.append(f"{name}: the last epochs differ in number")
     if len(set(keys)) != len(keys):
         wrong.append("a run is there twice")
@@ -243,7 +243,7 @@ def _pseudonym(patient: str) -> str:
 def _last(images: pd.DataFrame) -> pd.DataFrame:
     """One row per epoch and image, from the counts that are stored as texts."""
     counts = {name: np.array([text.split() for text in images[f"last_{name}"]], int) for name in COUNTS}
-    n, epochs = counts["tp"].shape
+    epochs = counts["tp"].shape[1]
     pixels = images[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy()[:, None]
     counts["tn"] = pixels - sum(counts.values())
     return pd.DataFrame(

@@ -23,9 +23,9 @@ class Results:
     Attributes:
         runs: One row per run: `study, profile, paper, arm, method, variant, label, fold, seed`; `origin`
             ("this machine" or "shipped"), `current` (whether shipped numbers are of the code of today),
-            `differs` (what was done otherwise than in the paper), and what `shipped.describe` gives: `identity,
-            settings, code, data, loss, model, source, image_size, base_width, epochs, protocol, start,
-            precision, device, minutes, best_epoch, commit, torch`.
+            `differs` (what was done otherwise than in the paper), and what `shipped.describe` gives:
+            `identity, settings, code, data, loss, model, source, image_size, base_width, epochs, protocol,
+            start, precision, device, minutes, best_epoch, commit, torch`.
         best: One row per run and test image: the labels, `sample_id, patient_id` and every metric of
             `metrics.per_image`, for the epoch that the validation images liked best.
         last: One row per run, epoch (the last ten) and test image: the labels, `epoch, sample_id, patient_id,

@@ -1,8 +1,8 @@
 """What a run is told by: a digest of all that decides its outcome, and of nothing else.
 
-In it: loss, network, training, precision, preparation, split, fold and seed; the content of the images; what the
-network started from; and the code that reads, prepares, draws, trains and predicts. Not in it: names of papers,
-methods, studies and profiles, the machine, versions of other packages (they are recorded).
+In it: loss, network, training, precision, preparation, split, fold and seed; the content of the images; what
+the network started from; and the code that reads, prepares, draws, trains and predicts. Not in it: names of
+papers, methods, studies and profiles, the machine, versions of other packages (they are recorded).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def folder_name(config: RunConfig, identity: str) -> str:
 
 
 def _without_folders(loss: dict) -> dict:
-    """A loss from a file of one's own by the file's name: the folder is the machine's, the content is code."""
+    """A loss from one's own file by the file's name: the folder is the machine's, the content is code."""
     if not isinstance(loss["name"], str) or ":" not in loss["name"]:
         return loss
     file, _, name = loss["name"].rpartition(":")

@@ -104,7 +104,7 @@ class Run:
         return dict(zip(data["sample_id"].tolist(), bits.reshape(n, height, width).astype(bool), strict=True))
 
     def learning(self) -> dict[str, np.ndarray]:
-        """A few test images while the network learned: `epochs`, `sample_id`, `probability` [epoch image h w]."""
+        """Some test images while the network learned: `epochs`, `sample_id`, `probability` [epoch n h w]."""
         with np.load(self.folder / "learning.npz") as file:
             return dict(file)
 

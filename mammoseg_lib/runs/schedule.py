@@ -18,7 +18,7 @@ from mammoseg_lib.runs.run import Run
 from mammoseg_lib.settings import RunConfig
 
 ON_ONE_ACCELERATOR = 8
-"""Runs side by side on one accelerator, if there are as many cores: a small network leaves most of it idle."""
+"""Runs side by side on one accelerator, if there are as many cores: a small network leaves most idle."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""From a network, a loss and images to a trained network and what it predicts: the code that decides a run."""
+"""From a network, a loss and images to what the trained network predicts: the code that decides a run."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def execute(
 
     Raises:
         TrainingError: The loss became infinite or not a number.
-        OutOfTime: The deadline passed before the last epoch.
+        OutOfTimeError: The deadline passed before the last epoch.
     """
     if (run := find(config)) is not None:
         return run

@@ -10,7 +10,7 @@ import time
 import torch
 
 from mammoseg_lib.runs.work import execute
-from mammoseg_lib.training import OutOfTime
+from mammoseg_lib.training import OutOfTimeError
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
             run = execute(config, device=device, workers=workers, deadline=deadline)
             _ = run.per_image  # computed here, side by side with other runs, and kept
             answer = "done", run
-        except OutOfTime:
+        except OutOfTimeError:
             answer = "unfinished", ""
         except KeyboardInterrupt:
             return

@@ -15,8 +15,8 @@ from mammoseg_lib.splits import N_FOLDS
 from mammoseg_lib.yaml_files import YamlFileError, nearest, validated
 
 PROFILES = ("demo", "reduced", "paper")
-"""`demo`: phantoms, within a minute a run. `reduced`: real images at a size that two cores can train. `paper`:
-the paper's own sizes, for a GPU."""
+"""`demo`: phantoms, within a minute a run. `reduced`: real images at a size that two cores can train.
+`paper`: the paper's own sizes, for a GPU."""
 PREPARATION = ("crop", "resize", "window")
 Values = dict[str, Any]
 
@@ -149,7 +149,7 @@ class Study:
         return self.file.profiles[name]
 
     def arms(self, profile: str) -> list[tuple[str, str]]:
-        """What is compared in a profile, in order: (method, variant), the variant empty for the method itself."""
+        """What is compared in a profile, in order: (method, variant), "" for the method itself."""
         block = self.profile(profile)
         variants = self._chosen("variant", block.variants, self.file.variants)
         arms = []

@@ -5,13 +5,13 @@ history = fit(trainer, train, validation, test, checkpoint=path)
 """
 
 from mammoseg_lib.settings import Training
-from mammoseg_lib.training.loop import LAST, OutOfTime, fit
+from mammoseg_lib.training.loop import LAST, OutOfTimeError, fit
 from mammoseg_lib.training.precision import choose_device, choose_precision
 from mammoseg_lib.training.trainer import Trainer, TrainingError
 
 __all__ = [
     "LAST",
-    "OutOfTime",
+    "OutOfTimeError",
     "Trainer",
     "Training",
     "TrainingError",

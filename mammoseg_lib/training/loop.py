@@ -17,7 +17,7 @@ LAST = 10
 """The last epochs, whose mean is the value of a run: that of a single one is noise."""
 
 
-class OutOfTime(RuntimeError):
+class OutOfTimeError(RuntimeError):
     """Training stopped at its deadline; the next start goes on from there."""
 
 
@@ -52,7 +52,7 @@ def fit(
         One row per epoch: learning rate, training and validation loss, validation DSC, seconds.
 
     Raises:
-        OutOfTime: The deadline passed; what was trained is in the checkpoint.
+        OutOfTimeError: The deadline passed; what was trained is in the checkpoint.
     """
     if checkpoint is not None and checkpoint.exists():
         trainer.load(checkpoint)
@@ -71,7 +71,7 @@ def fit(
                 saved = time.monotonic()
                 cost = saved - start
             if late:
-                raise OutOfTime(f"{label}: the time is up after epoch {trainer.epoch}")
+                raise OutOfTimeError(f"{label}: the time is up after epoch {trainer.epoch}")
             bar.update()
             bar.set_postfix(loss=f"{row['train_loss']:.3f}", val_dsc=f"{row['val_dsc']:.3f}")
     return pd.DataFrame(trainer.history)

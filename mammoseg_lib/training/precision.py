@@ -13,7 +13,7 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("mps"):
         raise ValueError(
-            "device 'mps' is not supported: several losses compute in float64, which it does not have; use cpu"
+            "device 'mps' is not supported: several losses compute in float64, which it lacks; use cpu"
         )
     if name != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but there is no accelerator here")

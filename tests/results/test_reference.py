@@ -5,7 +5,7 @@ from mammoseg_lib.results.reference import stored
 
 
 def test_todays_code_gives_the_numbers_that_the_shipped_results_were_measured_with(tmp_path, monkeypatch):
-    """If this fails on purpose: `mammoseg results reference --store`; shipped results then say so themselves."""
+    """If this fails on purpose: `mammoseg results reference --store`; shipped results then say so."""
     monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
     now = reference_numbers()
     assert set(now) == set(stored())
