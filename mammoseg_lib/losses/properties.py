@@ -185,10 +185,11 @@ def independent_of_batch(loss: Loss) -> Property:
         name: float(((values - together).detach().abs() / scale).max())
         for name, values in (("order", turned), ("alone", alone))
     }
-    holds = max(numbers.values()) <= SAME
+    holds = all(value <= SAME for value in numbers.values())  # not so for NaN
     result = "neither the order nor the other samples matter"
     if not holds:
-        result = f"values change by {max(numbers.values()):.2g} of themselves"
+        changes = " and ".join(f"{value:.2g} ({name})" for name, value in numbers.items())
+        result = f"values change by {changes}"
     return Property(OWN, result, holds, numbers)
 
 
@@ -198,7 +199,7 @@ def gradient_is_right(loss: Loss) -> Property:
     logits.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(logits, batch).sum(), logits)
     generator = torch.Generator().manual_seed(1)
-    worst = 0.0
+    differences = []
     with torch.no_grad():
         for _ in range(5):
             direction = torch.randn(logits.shape, generator=generator, dtype=torch.float64)
@@ -206,7 +207,8 @@ def gradient_is_right(loss: Loss) -> Property:
             measured, claimed = float((ahead - behind) / (2 * STEP)), float((gradient * direction).sum())
             # Relative to what directions give typically: a single one may happen to give next to nothing.
             scale = max(abs(measured), abs(claimed), float(gradient.norm()), 1e-12)
-            worst = max(worst, abs(measured - claimed) / scale)
+            differences.append(abs(measured - claimed) / scale)
+    worst = float(torch.tensor(differences).max())  # NaN, if one is
     result = f"differs by {worst:.2g} of itself from what the value does"
     return Property(GRADIENT, result, worst <= AGREE, {"difference": worst})
 

@@ -41,7 +41,7 @@ class Toy(Loss):
 
 
 class Careless(Toy):
-    """Divides by the mass of the batch: `toy / sum y`. Range [0, inf); empty, full: not thought of. 000"""
+    """Divides by the mass of the batch: `toy / sum y`. Range [0, inf); not for empty or full ones. 000"""
 
     def forward(self, logits, batch):
         return super().forward(logits, batch) / batch.target.sum()
