@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ def ablation(
     results: Results,
     against: str | Arm | None = None,
     *,
+    arms: Iterable[str | Arm] | None = None,
     metric: str = "dsc",
     average: str = "micro",
     n: int = 2000,
@@ -24,6 +27,7 @@ def ablation(
     Args:
         results: Measured numbers of a study.
         against: The arm that the others are compared with; None takes the first.
+        arms: Which, in this order; None takes all that there are.
         metric: Name in `metrics.OVERLAP`, or another column of the metrics per image.
         average: "micro" or "macro".
         n: Resamples.
@@ -34,7 +38,7 @@ def ablation(
         `common`: the folds and seeds of both, such as "5 folds, 2 seeds"; NaN and empty for the arm itself,
         and where two arms have no fold and seed in common.
     """
-    table = arms_table(results, metric=metric, average=average, n=n, seed=seed)
+    table = arms_table(results, arms=arms, metric=metric, average=average, n=n, seed=seed)
     first = against or tuple(table.loc[0, ["study", "arm"]])
     first = Panel(results, [first], n=1).arms[0]
     rows = []

@@ -81,10 +81,11 @@ def ledger(
         One row per claim: `paper` (as cited), `claim, section, quote, rule, printed, measured` (of the metric
         that decides, with its interval), `n` (patients and seeds), `verdict`, `alone` (the verdict without
         Holm's correction), `p` (corrected), `reason` (why it cannot be tested, what was not run, or what else
-        to know), `study, notebooks` (that read the study) and `origin`.
+        to know), `study, notebooks` (that read the study), `figure` (that shows the intervals) and `origin`.
     """
     load = load or _shipped_or_here
-    parts = [_of_paper(load_paper(key), load, n) for key in papers or paper_keys()]
+    chosen = sorted(map(load_paper, papers or paper_keys()), key=lambda paper: paper.cite)
+    parts = [_of_paper(paper, load, n) for paper in chosen]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -150,6 +151,7 @@ def _of_paper(paper: Paper, load: Load, n: int) -> pd.DataFrame:
             **entry,
             "study": claim.study,
             "notebooks": ", ".join(load_study(claim.study).file.notebooks) if claim.study else "",
+            "figure": f"figures/52_verdicts/{paper.key}.svg",
         }
         for claim, entry in zip(paper.claims, entries, strict=True)
     )

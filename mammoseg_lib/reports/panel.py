@@ -157,7 +157,11 @@ class Panel:
 
     def _select(self, at: At) -> pd.DataFrame:
         table = self._results.last if at == "last" else self._results.best.assign(epoch=0)
-        parts = [rows_of(table, arm).assign(_arm=number) for number, arm in enumerate(self.arms)]
+        labels = ["study", "arm", "method", "variant", "label"]  # texts, which cost more than all else
+        parts = [
+            rows_of(table, arm).drop(columns=labels, errors="ignore").assign(_arm=number)
+            for number, arm in enumerate(self.arms)
+        ]
         table = pd.concat(parts, ignore_index=True)
         grid = pd.MultiIndex.from_product([self.folds, self.seeds])
         table["_network"] = grid.get_indexer(pd.MultiIndex.from_frame(table[["fold", "seed"]]))
@@ -170,7 +174,7 @@ class Panel:
         if twice.any():
             row = table[twice].iloc[0]
             raise ValueError(
-                f"arm {row['arm']!r} of {row['study']}: image {row['sample_id']!r} is there twice in fold "
+                f"arm {self.arms[row['_arm']][1]!r}: image {row['sample_id']!r} is there twice in fold "
                 f"{row['fold']} of seed {row['seed']}"
             )
         table = table.assign(_patient=patients(table))

@@ -77,14 +77,26 @@ def footnotes(paper: Paper, comparison: pd.DataFrame, table: str) -> list[str]:
 
 
 def study_table(
-    results: Results, metric: str = "dsc", average: str = "micro", *, n: int = 2000
+    results: Results,
+    metric: str = "dsc",
+    average: str = "micro",
+    *,
+    arms: Iterable[str] | None = None,
+    n: int = 2000,
 ) -> pd.DataFrame:
     """Every arm of a study, with its difference to the first one, as text for a page.
+
+    Args:
+        results: Measured numbers of the study.
+        metric: As in `estimate.value`.
+        average: As there.
+        arms: Which, in this order; None takes all that there are.
+        n: Resamples.
 
     Returns:
         One row per arm: `measured here`, `difference` to the first arm (paired), `best epoch`.
     """
-    found = ablation(results, metric=metric, average=average, n=n)
+    found = ablation(results, arms=arms, metric=metric, average=average, n=n)
     unit, factor = unit_of(metric)
     rows = [
         {
@@ -133,11 +145,20 @@ def text(study: Study, results: Results, *, n: int = 2000) -> str:
         parts.append("Nothing of it has been run.")
     else:
         average = study.paper.aggregate if study.paper else "micro"
+        there = set(results.runs["arm"])
+        arms = [arm for arm in study_arms(study, results) if arm in there]
         for metric in ("dsc", "sensitivity"):
-            parts += [f"## Arms: {metric}", markdown(study_table(results, metric, average, n=n))]
+            table = study_table(results, metric, average, arms=arms, n=n)
+            parts += [f"## Arms: {metric}", markdown(table)]
     if study.paper is not None:
         parts += _paper_parts(study.paper, compare(study.paper, results, n=n))
     return "\n\n".join(filter(None, parts))
+
+
+def study_arms(study: Study, results: Results) -> list[str]:
+    """The arms of a study as it lists them, in the profile that the results are of."""
+    profile = results.runs["profile"].iloc[0]
+    return ["/".join(filter(None, arm)) for arm in study.arms(profile)]
 
 
 def _paper_parts(paper: Paper, comparison: pd.DataFrame) -> Iterable[str]:
