@@ -101,7 +101,8 @@ class Page:
             shown.append(f"{{.origin}}\nWhere it comes from: {', '.join(map(self._record, listed))}")
         cell.outputs = [x for x in cell.outputs if x not in images and WIDGET not in x.get("data", {})]
         cell.source = re.sub(r"^# NBVAL_\w+\n?", "", cell.source, flags=re.MULTILINE)
-        if _folded(cell, draws=bool(images)):
+        by_hand = any(call.pattern == "by_hand" for call in calls)
+        if _folded(cell, draws=bool(images), by_hand=by_hand):
             cell.metadata.tags = [*cell.metadata.get("tags", []), "hide-input"]
         return [cell, *map(nbformat.v4.new_markdown_cell, shown)]
 
@@ -131,10 +132,15 @@ class Page:
         return Output(f"trained/{notebook}/{call.pattern}", notebook, call.pattern, (path,), call.said)
 
 
-def _folded(cell: nbformat.NotebookNode, *, draws: bool) -> bool:
-    """Whether a cell's code is folded: it sets up, draws, or is long. A loss in the open stays open."""
-    sets_up = "parameters" in cell.metadata.get("tags", []) or "version_line()" in cell.source
-    return sets_up or draws or len(cell.source.strip().splitlines()) > LONGEST
+def _folded(cell: nbformat.NotebookNode, *, draws: bool, by_hand: bool) -> bool:
+    """Whether a cell's code is folded: it sets up, draws, or is long.
+
+    A loss in the open stays open: what comes before the figure that is called by_hand is what it shows.
+    """
+    lines = [line for line in cell.source.splitlines() if line.strip()]
+    imports = all(line.startswith(("import ", "from ", " ", ")")) for line in lines)
+    sets_up = imports or "parameters" in cell.metadata.get("tags", []) or "version_line()" in cell.source
+    return not by_hand and (sets_up or draws or len(lines) > LONGEST)
 
 
 def _written(source: str) -> list[Written]:
