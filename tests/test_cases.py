@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mammoseg_lib import metrics
-from mammoseg_lib.papers import load_paper
 from mammoseg_lib.plots import qualitative as draw
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.reports import cases
 from mammoseg_lib.reports.components import component_table, components_of, count_components
-from mammoseg_lib.runs import Run
+from mammoseg_lib.runs import Run, execute
+from mammoseg_lib.runs.work import write_predictions
 from mammoseg_lib.storage import write_json
+from mammoseg_lib.studies import load_study
 
 SIZE = 32
 
@@ -116,23 +116,19 @@ PREDICTED = {
 def make_run(folder, method: str, masks: list[np.ndarray], *, epochs: int = 3) -> Run:
     """A run on disk that predicted these masks, four images of two patients."""
     folder.mkdir()
-    rows = [
-        {"sample_id": i, "patient_id": f"p{k // 2}", **metrics.per_image(mask, TRUTH)}
-        for k, (i, mask) in enumerate(zip(IDS, masks, strict=True))
-    ]
-    pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
-    probability = np.where(np.stack(masks), 0.9, 0.2).astype(np.float16)
-    np.savez_compressed(folder / "predictions.npz", sample_id=np.array(IDS), probability=probability)
-    write_json(folder / "start.json", {"weights": "none"})
+    probability = np.where(np.stack(masks), 0.9, 0.2).astype(np.float32)
+    table = pd.DataFrame({"sample_id": IDS, "patient_id": [f"p{k // 2}" for k in range(4)]})[: len(masks)]
+    truth, spacing = np.stack([TRUTH] * len(masks)), np.full((len(masks), 2), np.nan)
+    write_predictions(folder, table, truth, spacing, probability)
     data = {
         "source": "inbreast",
         "phantoms": True,
+        "population": "easy",
         "protocol": "patient_folds",
         "preprocessing": {"size": 32},
     }
-    config = {"paper": "spatial_matching", "method": method, "fold": 0, "seed": 0, "profile": "smoke"}
-    loss = load_paper("spatial_matching").find(method).loss
-    config |= {"loss": loss, "model": {"base_width": 8}, "training": {"epochs": epochs}, "data": data}
+    config = {"paper": "spatial_matching", "method": method, "fold": 0, "seed": 0, "data": data}
+    config |= {"loss": {}, "model": {"base_width": 8}, "training": {"epochs": epochs}}
     write_json(folder / "config.json", config)
     return Run(folder)
 
@@ -155,8 +151,7 @@ def test_scores_are_the_runs_own_and_runs_on_other_images_are_refused(runs, tmp_
     assert scores.index.tolist() == IDS
     # 64 pixels each; shifted by 2 of 8 rows, 48 are shared; 9 more are predicted.
     assert scores["dice_bce"].tolist() == pytest.approx([1, 0.75, 0, 128 / 137])
-    fewer = make_run(tmp_path / "fewer", "arf_net", PREDICTED["dice_bce"])
-    fewer.per_image.iloc[:3].to_csv(fewer.folder / "per_image.csv", index=False)
+    fewer = make_run(tmp_path / "fewer", "arf_net", PREDICTED["dice_bce"][:3])
     with pytest.raises(ValueError, match="different images"):
         cases.scores_of({**runs, "fewer": fewer})
     with pytest.raises(ValueError, match="no run"):
@@ -176,11 +171,10 @@ def test_cases_carry_the_image_its_masks_and_its_numbers(runs, prepared):
 
 
 def test_a_gallery_states_its_rule_its_images_and_how_the_runs_were_made(runs):
-    gallery = cases.Gallery(load_paper("spatial_matching"), runs)
+    gallery = cases.Gallery(runs)
     assert gallery.caption() == (
         "From 4 test images. Sorted by their mean DSC over the methods shown, ties by id: those at the "
-        "quantiles 10 %, 50 %, 90 %. Profile smoke; reduced: inbreast phantoms, 32 px, base width 8, 3 "
-        "epochs, 1 fold, 1 seed."
+        "quantiles 10 %, 50 %, 90 %. Networks: easy inbreast phantoms, 32 px, base width 8, 3 epochs."
     )
     # Means .94, .81, .44 and .90; of four images, halves up: the first, the third and the fourth.
     assert gallery.picked["sample_id"].tolist() == ["s2", "s3", "s0"]
@@ -190,14 +184,14 @@ def test_images_that_chose_the_epoch_are_not_called_test_images(runs):
     run = runs["dice_bce"]
     data = {**run.config["data"], "protocol": "random_validation"}
     write_json(run.folder / "config.json", {**run.config, "data": data})
-    words = cases.Gallery(load_paper("spatial_matching"), {"dice_bce": run}).caption()
+    words = cases.Gallery({"dice_bce": Run(run.folder)}).caption()
     assert words.startswith("From 4 validation images, which chose the epoch as well. ")
 
 
 def test_methods_that_were_run_differently_are_told_apart_in_the_caption(runs, tmp_path):
     more = make_run(tmp_path / "more", "arf_net", PREDICTED["dice_bce"], epochs=5)
-    words = cases.Gallery(load_paper("spatial_matching"), {**runs, "ARF-Net": more}).caption()
-    assert "dice_bce, density_asp: reduced: inbreast phantoms" in words
+    words = cases.Gallery({**runs, "ARF-Net": more}).caption()
+    assert "dice_bce, density_asp: easy inbreast phantoms" in words
     assert "3 epochs" in words.partition("ARF-Net: ")[0]
     assert "5 epochs" in words.partition("ARF-Net: ")[2]
 
@@ -213,35 +207,11 @@ def test_which_images_are_shown_decides_which_method_looks_better(runs):
 # --- which runs
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    """As in a profile, as small as it gets, in a home of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAMMOSEG_HOME", str(tmp_path_factory.mktemp("home")))
-        yield {
-            "profile": "test", "methods": ["dice_bce", "sm_b_bce_all"], "folds": [0], "seeds": [0, 1],
-            "phantoms": True, "n_images": 16, "image_size": 16, "protocol": "patient_folds",
-            "model": {"base_width": 8}, "training": {"epochs": 1},
-        }  # fmt: skip
-
-
-def test_only_what_is_asked_for_is_trained_and_then_shown(settings):
-    paper = load_paper("spatial_matching")
-    wanted = ["arf_net", "sm_b_bce_all", "dice_bce"]
-    assert cases.runs_to_show(paper, settings, wanted) == {}
-    trained = cases.runs_to_show(paper, settings, wanted, train=1)
-    assert list(trained) == ["SM-B, BCE, L*_G-A"]  # the first that the settings name
-    assert [run.config["seed"] for run in trained["SM-B, BCE, L*_G-A"]] == [0]
-    assert cases.runs_to_show(paper, settings, wanted) == trained
-    assert cases.runs_to_show(paper, settings, wanted, train=1) == trained
-    both = cases.runs_to_show(paper, settings, wanted[::-1], train=2)
-    assert list(both) == ["AU-Net, Dice + BCE", "SM-B, BCE, L*_G-A"]
-
-
-def test_a_gallery_finds_the_images_that_its_runs_tested(settings):
-    paper = load_paper("spatial_matching")
-    shown = cases.runs_to_show(paper, settings, settings["methods"], train=2)
-    gallery = cases.Gallery(paper, {name: own[0] for name, own in shown.items()}, "density")
+def test_a_gallery_finds_the_images_that_its_runs_tested(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path))
+    small = {"data": {"n_images": 16, "image_size": 16}, "training": {"epochs": 1}}
+    configs = load_study("spatial_matching").plan("demo", arms=["dice_bce", "sm_sd_bce_all"], **small)
+    gallery = cases.Gallery({config.label: execute(config, device="cpu") for config in configs}, "density")
     density = gallery.prepared.table.set_index("sample_id")["acr_density"]
     assert cases.DENSITY_RULE in gallery.caption()
     for case, rule in zip(gallery.cases(), gallery.picked["rule"], strict=True):

@@ -10,7 +10,7 @@ from mammoseg_lib.losses import build_loss
 from mammoseg_lib.losses.boundary import boundary_strategy
 from mammoseg_lib.papers import load_paper
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.runs import plan
+from mammoseg_lib.studies import load_study
 from mammoseg_lib.training import Training
 
 
@@ -59,14 +59,13 @@ def test_choices_about_the_loss_are_defaults_or_options_of_the_methods(paper):
 
 
 def test_a_run_is_set_up_as_the_paper_says(paper):
-    (config,) = plan(
-        paper, profile="test", methods=["ce"], folds=[0], seeds=[0], phantoms=True, n_images=20,
-        image_size=256, protocol="random_validation", model={"weights": "none"}, training={},
-    )  # fmt: skip
+    study = load_study("boundary_ultrasound")
+    (config,) = study.plan("paper", arms=["ce/own division"], folds=[0], seeds=[0])
     assert config.training == Training(epochs=20, batch_size=16, learning_rate=0.001)
     assert config.data.preprocessing == Preprocessing(256, "none", "stretch", None)
     assert config.data.filters == {"with_masses": True, "max_area": 0.1}
-    assert config.model == {"name": "smp_unet", "encoder": "resnet34", "weights": "none"}
+    assert config.model == {"name": "smp_unet", "encoder": "resnet34", "weights": "imagenet"}
+    assert config.data.protocol == "random_validation"
     assert paper.setting("data.protocol").value == "random_validation"
 
 

@@ -62,15 +62,25 @@ class Gallery:
 
     def caption(self) -> str:
         """What stands under the figure: the rule, how many images it chose from, how the runs were made."""
+        texts = {name: _made(run.config) for name, run in self.runs.items()}
+        names = {text: [name for name in texts if texts[name] == text] for text in texts.values()}
+        made = (text if len(names) == 1 else f"{', '.join(of)}: {text}" for text, of in names.items())
         config = next(iter(self.runs.values())).config
-        data, training = config["data"], config["training"]
-        chose = data["protocol"] in ("random_validation", "grouped_validation") and "members" not in config
+        validated = config["data"]["protocol"] in ("random_validation", "grouped_validation")
+        chose = validated and "members" not in config
         images = "validation images, which chose the epoch as well" if chose else "test images"
         shown = QUANTILE_RULE.format(", ".join(self.picked["short"]))
         rule = DENSITY_RULE if self.rule == "density" else shown
-        source = data["source"] + (f" phantoms ({data['population']})" if data["phantoms"] else " (real)")
-        made = f"{source}, {data['preprocessing']['size']} px, {training['epochs']} epochs"
-        return f"From {len(self.scores)} {images}. {rule} Networks: {made}."
+        return f"From {len(self.scores)} {images}. {rule} Networks: {'; '.join(made)}."
+
+
+def _made(config: dict) -> str:
+    """How a run was made, in a few words."""
+    data, width = config["data"], config["model"].get("base_width")
+    source = f"{data['population']} {data['source']} phantoms" if data["phantoms"] else data["source"]
+    parts = [source, f"{data['preprocessing']['size']} px"]
+    parts += [f"base width {width}"] if width else []
+    return ", ".join([*parts, f"{config['training']['epochs']} epochs"])
 
 
 def scores_of(runs: Mapping[str, Run], metric: str = "dsc") -> pd.DataFrame:
