@@ -41,6 +41,29 @@ def disc_of_area(side: int, center: Place, area: int) -> Mask:
     return mask.reshape(side, side)
 
 
+def spoiled(mask: Mask, seed: int = 0, shift: int = 5) -> dict[str, Mask]:
+    """A mask spoiled in four ways, each with the same number of wrong pixels.
+
+    `moved` to the right; with `holes` where a smooth random field is low; `ragged`, with random pixels near
+    the border turned over; `strewn`, with random pixels of the whole image turned over.
+    """
+    rng = np.random.default_rng(seed)
+    moved = np.roll(mask, shift, axis=1)
+    wrong = int((moved != mask).sum())
+    inside, outside = ndimage.distance_transform_edt(mask), ndimage.distance_transform_edt(~mask)
+    waves = ndimage.gaussian_filter(rng.normal(size=mask.shape), 2)
+    orders = {
+        "holes": np.where(inside > 2, waves, np.inf),
+        "ragged": np.maximum(inside, outside) + rng.uniform(0, 6, mask.shape),
+        "strewn": rng.uniform(size=mask.shape),
+    }
+    masks = {"moved": moved}
+    for name, order in orders.items():
+        masks[name] = mask.copy()
+        masks[name].flat[np.argsort(order, axis=None)[:wrong]] ^= True
+    return masks
+
+
 def logit(p: float) -> float:
     """The logit `log(p / (1 - p))` of a probability: the number whose sigmoid it is."""
     return float(np.log(p / (1 - p)))

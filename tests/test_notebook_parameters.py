@@ -19,10 +19,17 @@ TRIED = {
         {"side": 77, "confidence": 0.999},
         {"side": 256},
     ],
+    "11_spatial_matching_loss": [
+        {"core": "tversky"},
+        {"core": "dice", "confidence": 0.6},
+        {"confidence": 0.999},
+    ],
+    "12_region_losses": [{"confidence": 0.9}, {"confidence": 0.99}, {"confidence": 0.9999}],
     "14_overlap_losses": [
         {"alpha": 0.9, "exponent": 1.5},
         {"side": 64, "mass_pixels": 40, "alpha": 0.3, "exponent": 1.0},
     ],
+    "15_loss_atlas": [{"side": 32}, {"side": 48, "confidence": 0.7}, {"side": 100, "confidence": 0.999}],
 }
 
 

@@ -25,6 +25,7 @@ def grid_panel(
     crossed: Bool[np.ndarray, "nh nw"] | None = None,
     numbers: Float[np.ndarray, "nh nw"] | None = None,
     title: str = "",
+    letters: bool = False,
 ) -> None:
     """The grid over both masks, cells filled by kind, some crossed out, some with a number.
 
@@ -38,13 +39,15 @@ def grid_panel(
         crossed: Cells to cross out.
         numbers: Numbers to write into cells; NaN writes nothing.
         title: Title of the panel.
+        letters: Whether the kind of a cell stands in it as well, for those who do not see its color.
     """
     height, width = truth.shape
     for kind, cells in colors.items():
         for i, j in np.argwhere(cells):
-            ax.add_patch(
-                Rectangle((j * cell[1] - 0.5, i * cell[0] - 0.5), cell[1], cell[0], color=palette[kind], lw=0)
-            )
+            left, top = j * cell[1] - 0.5, i * cell[0] - 0.5
+            ax.add_patch(Rectangle((left, top), cell[1], cell[0], color=palette[kind], lw=0))
+            if letters:
+                ax.text(left + cell[1] - 1.5, top + cell[0] - 2, kind, ha="right", fontsize=7, color=INK)
     for i, j in np.argwhere(crossed) if crossed is not None else []:
         y, x = i * cell[0] - 0.5, j * cell[1] - 0.5
         ax.plot([x, x + cell[1]], [y, y + cell[0]], color="#c9c9c9", lw=0.7)
@@ -57,8 +60,8 @@ def grid_panel(
         ax.axvline(edge, color=MUTED, lw=0.6)
     for edge in np.arange(0, height + 1, cell[0]) - 0.5:
         ax.axhline(edge, color=MUTED, lw=0.6)
-    outline(ax, truth, TRUTH, 2)
-    outline(ax, prediction, PREDICTION, 2)
+    outline(ax, truth, TRUTH, 2.0)
+    outline(ax, prediction, PREDICTION, 2.0)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[], title=title)
     ax.set_aspect("equal")
 

@@ -33,7 +33,8 @@ def prediction_explorer(
         controls: See `Explorer`.
     """
     names = list(respond(**starts(controls)).values)
-    figure, (masks, push, bars) = plt.subplots(1, 3, figsize=(8.4, 3.2), width_ratios=(1, 1, 0.9))
+    height = max(3.2, 0.19 * len(names) + 0.6)
+    figure, (masks, push, bars) = plt.subplots(1, 3, figsize=(8.4, height), width_ratios=(1, 1, 0.9))
     blank = np.zeros(truth.shape)
     shown = masks.imshow(blank, cmap="Blues", vmin=0, vmax=1.25)
     pushed = push.imshow(blank, cmap="PRGn", vmin=-1, vmax=1)
