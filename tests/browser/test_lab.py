@@ -68,7 +68,13 @@ class Server:
 
     def cells(self, name: str) -> list:
         """The code cells of a notebook as they were saved last."""
-        cells = nbformat.read(self.root / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        path = self.root / "notebooks" / f"{name}.ipynb"
+        for _ in range(100):
+            try:
+                cells = nbformat.read(path, as_version=4).cells
+                break
+            except nbformat.reader.NotJSONError:  # the server is just writing it
+                time.sleep(0.1)
         return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
 
     def stop(self) -> None:
