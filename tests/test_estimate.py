@@ -266,6 +266,36 @@ def test_nineteen_of_twenty_intervals_hold_the_truth(n_seeds, average):
     assert 134 / 150 <= covered <= 1
 
 
+def test_random_divisions_that_test_an_image_several_times_or_never():
+    """Five divisions, each of a fifth of 150 images at random; the rest as above."""
+
+    def divided(rng: int):
+        random = np.random.default_rng(rng)
+        patient, own = 0.2 * random.standard_normal(150), 0.15 * random.standard_normal((2, 150))
+        parts = []
+        for fold in range(5):
+            tested = random.permutation(150)[:30]
+            for arm, name in enumerate("ab"):
+                for seed in range(2):
+                    dsc = (0.50, 0.55)[arm] + patient[tested] + own[arm, tested]
+                    dsc = dsc + 0.03 * random.standard_normal() + 0.07 * random.standard_normal(30)
+                    ids = np.char.add("p", tested.astype(str))
+                    labels = {"study": "s", "arm": name, "fold": fold, "seed": seed, "epoch": 59}
+                    counts = counts_of(dsc, np.full(30, 400.0))
+                    parts.append(pd.DataFrame({**labels, "sample_id": ids, "patient_id": ids, **counts}))
+        last = pd.concat(parts, ignore_index=True)
+        runs = last[["study", "arm", "fold", "seed"]].drop_duplicates()
+        return SimpleNamespace(runs=runs, best=None, last=last)
+
+    hits = 0
+    for rng in range(100):
+        panel = Panel(divided(rng), ["a", "b"], n=200, seed=rng)
+        got = estimate.difference(panel, ["b"], ["a"], average="macro")
+        hits += got.low <= 0.05 <= got.high
+    # Of 100 intervals of level .95 fewer than 88 hold the truth with a probability below 1 in 200.
+    assert hits >= 88
+
+
 def test_patients_alone_would_not_do():
     """With networks that differ by .1 and one seed, an interval of resampled patients is far too narrow."""
     covered, alone = coverage(150, "macro", n_seeds=1, arm_patient_sd=0.15, network_sd=0.1, noise_sd=0.0)

@@ -113,6 +113,29 @@ def test_interval_of_a_printed_number_knows_that_networks_differ(paper):
     assert 1.96 * least < row["should_high"] - row["published"] < 1.96 * 3 * least
 
 
+def test_an_interval_ends_where_no_value_can_be(paper):
+    """Folds that differ spread an interval; an area difference still is not below 0, nor a share above 1."""
+    rough = make_results({"dice_bce": 0.9}, patient_sd=0.1, network_sd=0.3, seeds=(0,))
+    comparison = reports.compare(paper, rough, n=200)
+    own = comparison[comparison["method"].eq("dice_bce") & comparison["unit"].eq("%")]
+    assert (own[["low", "best_low"]] >= 0).all(axis=None)
+    assert own.loc[own["metric"] != "da", ["high", "best_high"]].max(axis=None) == 100
+    assert cell(comparison, "dice_bce", "dsc")["high"] == 100
+
+
+def test_settings_count_the_folds_and_seeds_that_are_reported(paper, results):
+    """A second seed that has only begun is not part of the value."""
+    some = SimpleNamespace(
+        **{
+            name: table[(table["seed"] == 0) | ((table["fold"] == 0) & (table["arm"] == "dice_bce"))]
+            for name, table in vars(results).items()
+        }
+    )
+    comparison = reports.compare(paper, some, n=10)
+    assert cell(comparison, "dice_bce", "dsc")["seeds"] == 1
+    assert "5 folds, 1 seed" in cell(comparison, "dice_bce", "dsc")["measured_with"]
+
+
 def test_intervals_end_where_the_unit_does(paper):
     perfect = make_results({"dice_bce": 0.98}, patient_sd=0.3)
     row = cell(reports.compare(paper, perfect, n=100), "dice_bce", "accuracy")
@@ -243,15 +266,18 @@ def test_footnotes_say_settings_origin_images_and_what_is_not_there(paper, resul
         "reduced: inbreast (real), 128 px, base width 8, 60 epochs, 5 folds, 2 seeds; numbers: shipped."
     )
     assert notes[1].startswith("The printed numbers rest on 55 images: five random test parts")
-    assert notes[2] == "Not run yet: arf_net, asp_q, asp_l, asp_c, density_asp, sm_sd_bce_all."
+    assert notes[2] == (
+        "Not run yet: ARF-Net (reconstruction); ASP-Q (reconstruction); ASP-L (reconstruction); "
+        "ASP-C (reconstruction); Density-ASP; SM-SD, BCE, L*_G-A."
+    )
     own = results.runs["arm"] == "dice_bce"
     mixed = changed(results, origin=np.where(own, "this machine", "shipped"), current=own)
     mixed.runs.loc[own, "image_size"] = 64
     notes = reports.footnotes(paper, reports.compare(paper, mixed, n=10), "Table 2")
-    assert notes[0].startswith("dice_bce: reduced: inbreast (real), 64 px")
+    assert notes[0].startswith("AU-Net, Dice + BCE: reduced: inbreast (real), 64 px")
     assert notes[0].endswith("numbers: this machine.")
-    assert notes[1].startswith("sm_s_tversky_all: reduced: inbreast (real), 128 px")
-    assert "Measured with earlier code: sm_s_tversky_all." in notes
+    assert notes[1].startswith("SM-S, Tversky, L*_G-A: reduced: inbreast (real), 128 px")
+    assert "Measured with earlier code: SM-S, Tversky, L*_G-A." in notes
 
 
 def test_a_header_that_the_paper_prints_twice_is_asked_for_by_its_metric(paper, comparison):

@@ -8,7 +8,7 @@ from scipy import stats
 
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import Method, Paper
-from mammoseg_lib.reports.arms import REST, Arm, Results, rows_of
+from mammoseg_lib.reports.arms import REST, Arm, Results, common, networks_of, rows_of
 from mammoseg_lib.reports.estimate import LEVEL, origin, spread_of_one, value
 from mammoseg_lib.reports.panel import SD, Panel
 
@@ -81,7 +81,7 @@ def settings_text(paper: Paper, results: Results, arm: Arm) -> str:
     """
     runs = rows_of(results.runs, arm)
     first, method = runs.iloc[0], paper.find(runs["method"].iloc[0])
-    folds, seeds = runs["fold"].nunique(), runs["seed"].nunique()
+    folds, seeds = (len(part) for part in common([networks_of(runs, arm)]))  # those that are reported
     parts = [first["source"], f"{first['image_size']:.0f} px"]
     if pd.notna(first["base_width"]):
         parts.append(f"base width {first['base_width']:.0f}")
@@ -130,7 +130,7 @@ def _measure(panel: Panel, arm: Arm, cell, aggregate: str, tested: int | None) -
             * factor
             * spread_of_one(panel, arm, cell.metric, aggregate, tested)
         )
-        top = {"%": 100.0, "fraction": 1.0}[cell.unit]
+        top = np.inf if cell.metric == "da" else {"%": 100.0, "fraction": 1.0}[cell.unit]
         row |= {"should_low": max(0.0, cell.value - half), "should_high": min(top, cell.value + half)}
     return row
 

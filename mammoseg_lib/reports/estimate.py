@@ -120,7 +120,15 @@ def difference(
         replicates=value + factor * deviation,
     )
     low, high = result.at_level(LEVEL)
+    if not len(right):
+        # What was spread about a value may lie where no value can.
+        low, high = np.clip([low, high], *_range_of(metric)).tolist()
     return replace(result, low=low, high=high)
+
+
+def _range_of(metric: str) -> tuple[float, float]:
+    bounded = metric in OVERLAP and metric != "da"
+    return 0.0, 1.0 if bounded else np.inf
 
 
 def point(

@@ -15,7 +15,7 @@ from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import Paper
 from mammoseg_lib.reports.ablation import ablation
 from mammoseg_lib.reports.arms import Results
-from mammoseg_lib.reports.compare import NOT_RUN, compare, unit_of
+from mammoseg_lib.reports.compare import compare, unit_of
 from mammoseg_lib.studies import Study
 
 PRINTED, SHOULD, MEASURED, BEST = "printed", "should have carried", "measured here", "best epoch"
@@ -59,20 +59,18 @@ def footnotes(paper: Paper, comparison: pd.DataFrame, table: str) -> list[str]:
     """What a reader of a table of `page_table` must know: settings, origin, the rows that are not there."""
     plan = paper.table(table)
     own = comparison[comparison["table"] == table].drop_duplicates("method")
-    there = own[own["value"].notna()]
+    own = own.assign(label=[paper.find(id).label for id in own["method"]])
+    there, absent = own[own["value"].notna()], own[own["value"].isna()]
     notes = []
-    for text, rows in there.groupby("measured_with", sort=False):
-        which = "" if len(rows) == len(there) else f"{', '.join(rows['method'])}: "
-        notes.append(f"{which}{text}; numbers: {' and '.join(dict.fromkeys(rows['origin']))}.")
+    for settings, rows in there.groupby("measured_with", sort=False):
+        which = "" if len(rows) == len(there) else f"{_listed(rows)}: "
+        notes.append(f"{which}{settings}; numbers: {' and '.join(dict.fromkeys(rows['origin']))}.")
     if len(earlier := there[~there["current"].astype(bool)]):
-        notes.append(f"Measured with earlier code: {', '.join(earlier['method'])}.")
+        notes.append(f"Measured with earlier code: {_listed(earlier)}.")
     if plan.tested is not None and len(there):
         notes.append(f"The printed numbers rest on {plan.tested.images} images: {plan.tested.reason}.")
-    absent = own[own["value"].isna()]
-    if len(waiting := absent[absent["measured_with"] == NOT_RUN]):
-        notes.append(f"Not run yet: {', '.join(waiting['method'])}.")
-    for reason, rows in absent[absent["measured_with"] != NOT_RUN].groupby("measured_with", sort=False):
-        notes.append(f"{', '.join(rows['method'])}: {reason}.")
+    for reason, rows in absent.groupby("measured_with", sort=False):
+        notes.append(f"{reason[:1].upper()}{reason[1:]}: {_listed(rows)}.")
     return notes
 
 
@@ -190,6 +188,10 @@ def reading_guide(paper: Paper) -> str:
         f"what papers print. Overlap and area are {how}. {paper.aggregate_reason.strip()} Distances are "
         "between outlines, in pixels of the image size given, and are means over the images that have one."
     )
+
+
+def _listed(rows: pd.DataFrame) -> str:
+    return "; ".join(rows["label"])
 
 
 def _cells(cell: pd.Series) -> dict[str, str]:
