@@ -72,10 +72,11 @@ class Server:
         for _ in range(100):
             try:
                 cells = nbformat.read(path, as_version=4).cells
-                break
             except nbformat.reader.NotJSONError:  # the server is just writing it
                 time.sleep(0.1)
-        return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+            else:
+                return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+        raise AssertionError(f"{path} is not whole")
 
     def stop(self) -> None:
         """End the server, and with it its kernels."""
