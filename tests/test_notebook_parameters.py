@@ -13,6 +13,10 @@ from mammoseg_lib import paths
 
 # Of those whose "check yourself" separates what always holds from what the text says.
 TRIED = {
+    "00_start_here": [{"n_examples": 2}],
+    "01_prepare_inbreast": [{"size": 64}],
+    "02_augmentation_gallery": [{"n_images": 4, "size": 128, "seed": 3}],
+    "03_dataset_atlas": [{"sources": ["busi"], "n_images": 40, "size": 128}],
     "10_bce_failure_cases": [
         {"side": 100},
         {"side": 32, "confidence": 0.6},
@@ -23,6 +27,9 @@ TRIED = {
         {"alpha": 0.9, "exponent": 1.5},
         {"side": 64, "mass_pixels": 40, "alpha": 0.3, "exponent": 1.0},
     ],
+    "13_boundary_loss": [{"swing": 2.0}],
+    "16_network_anatomy": [{"image_size": 64}],
+    "18_boundary_training": [{"epochs": 2, "confidence": 0.6}, {"epochs": 50, "confidence": 0.99}],
 }
 
 
