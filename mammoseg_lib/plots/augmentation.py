@@ -23,25 +23,27 @@ def gallery_figure(rows: Mapping[str, Mapping[str, Picture]], cell: float = 1.4)
 
     Args:
         rows: Title of a row to its pictures (image, mask) by their titles.
-        cell: Width of a picture in inches.
+        cell: The longer side of the largest picture in inches.
     """
     columns = max(map(len, rows.values()))
-    side = max(max(image.shape) for row in rows.values() for image, _ in row.values())
+    shapes = np.array([image.shape for row in rows.values() for image, _ in row.values()])
+    tall, wide = shapes.max(0)
+    inch = cell / max(tall, wide)
     figure, axes = plt.subplots(
-        len(rows), columns, figsize=(cell * columns, 1.15 * cell * len(rows)), squeeze=False
+        len(rows),
+        columns,
+        figsize=(inch * wide * columns + 0.3, (inch * tall + 0.2) * len(rows)),
+        squeeze=False,
     )
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for ax in line[len(pictures) :]:
             ax.axis("off")
         for ax, (title, (image, mask)) in zip(line, pictures.items(), strict=False):
-            height, wide = image.shape
+            height, width = image.shape
             ax.imshow(image, cmap="gray", vmin=0, vmax=1)
             outline(ax, mask, TRUTH, 1.0)
-            middle = (wide - 1) / 2, (height - 1) / 2
-            ax.set(
-                xticks=[], yticks=[], xlim=(middle[0] - side / 2, middle[0] + side / 2),
-                ylim=(middle[1] + side / 2, middle[1] - side / 2),
-            )  # fmt: skip
+            x, y = (width - 1) / 2, (height - 1) / 2
+            ax.set(xticks=[], yticks=[], xlim=(x - wide / 2, x + wide / 2), ylim=(y + tall / 2, y - tall / 2))
             ax.spines[:].set_visible(False)
             ax.set_title(title, fontsize=7.5, fontweight="normal")
         line[0].set_ylabel(fill(name, 16), fontsize=8, fontweight="bold")

@@ -117,7 +117,7 @@ def class_bars(panels: Mapping[str, Sides], title: str) -> Figure:
         ax.set_title(name)
     for ax in axes[:, 0]:
         ax.set_ylabel("share in %")
-    axes[0, 0].legend(fontsize=7.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(title, fontweight="bold")
     return figure
 
