@@ -87,3 +87,19 @@ def test_the_responder_puts_the_perfect_prediction_at_0_and_the_missed_mass_at_1
         assert away.costs[name] == pytest.approx(100 * share)
     assert away.metrics["DSC"] == 0
     assert away.metrics["HD"] > 10
+
+
+def test_a_mask_is_spoiled_in_four_ways_with_as_many_wrong_pixels():
+    from scipy import ndimage
+
+    truth = scenes.disc(128, (60, 60), 22)
+    spoiled = scenes.spoiled(truth)
+    assert list(spoiled) == ["moved", "holes", "ragged", "strewn"]
+    wrong = {name: mask != truth for name, mask in spoiled.items()}
+    assert len({int(each.sum()) for each in wrong.values()}) == 1
+    assert (spoiled["holes"] <= truth).all()
+    inside, outside = ndimage.distance_transform_edt(truth), ndimage.distance_transform_edt(~truth)
+    border = np.maximum(inside, outside)
+    assert inside[wrong["holes"]].min() > 2
+    assert border[wrong["ragged"]].mean() < border[wrong["holes"]].mean() < border[wrong["strewn"]].mean()
+    assert (scenes.spoiled(truth)["ragged"] == spoiled["ragged"]).all(), "the same seed, the same mask"
