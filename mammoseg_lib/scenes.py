@@ -24,7 +24,8 @@ Place = tuple[Number, Number]
 def ellipse(side: int, center: Place, half_axes: Place) -> Mask:
     """The pixels of a square image that lie inside an ellipse."""
     rows, columns = np.indices((side, side))
-    return ((rows - center[0]) / half_axes[0]) ** 2 + ((columns - center[1]) / half_axes[1]) ** 2 < 1
+    height, width = (max(half, 1e-9) for half in half_axes)  # one of no size holds no pixel but its center
+    return ((rows - center[0]) / height) ** 2 + ((columns - center[1]) / width) ** 2 < 1
 
 
 def disc(side: int, center: Place, radius: Number) -> Mask:

@@ -93,7 +93,7 @@ class RMI(Loss):
         Returns:
             `covariance`, float64 `[d d]`, S_Y; and `pooled`, float32 `[h' w']`, unless `pooling="none"`.
         """
-        pooled = self._pool(torch.from_numpy(as_mask(mask)).float()[None])
+        pooled = self._pool(torch.from_numpy(np.array(as_mask(mask))).float()[None])
         covariance, _ = covariances(pooled.double(), pooled.double(), self.radius)
         features = {"covariance": covariance[0].numpy()}
         return features if self.pooling == "none" else features | {"pooled": pooled[0].numpy()}

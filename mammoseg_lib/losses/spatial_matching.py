@@ -208,7 +208,7 @@ class SpatialMatching(Loss):
 
     def explain(self, logits: Float[Tensor, "h w"], mask: Shaped[Mask, "h w"]) -> GridTerms:
         """Every intermediate quantity of one sample, by the very code that computes the loss."""
-        batch = Batch(torch.from_numpy(as_mask(mask))[None, None]).to(logits.device)
+        batch = Batch(torch.from_numpy(np.array(as_mask(mask)))[None, None]).to(logits.device)
         self.check(logits[None, None], batch)
         terms = self._terms(logits[None, None], batch)
         values = {f.name: getattr(terms, f.name) for f in fields(terms)}
