@@ -34,16 +34,6 @@ TRIED = {
     "01_prepare_inbreast": [{"size": 64}],
     "02_augmentation_gallery": [{"n_images": 4, "size": 128, "seed": 3}],
     "03_dataset_atlas": [{"sources": ["busi"], "n_images": 40, "size": 128}],
-    "10_bce_failure_cases": [
-        {"side": 100},
-        {"side": 32, "confidence": 0.6},
-        {"side": 77, "confidence": 0.999},
-        {"side": 256},
-    ],
-    "14_overlap_losses": [
-        {"alpha": 0.9, "exponent": 1.5},
-        {"side": 64, "mass_pixels": 40, "alpha": 0.3, "exponent": 1.0},
-    ],
 }
 
 
