@@ -64,7 +64,7 @@ class Checks:
         return "\n".join(lines)
 
 
-def compare(yours: Answer, right: Answer | Callable[[], Answer], *, within: float = 0.005) -> None:
+def compare(yours: Answer, right: Answer | Callable[[], Answer], *, within: float | int = 0.005) -> None:
     """Print a reader's answer beside the right one, or, as long as there is none, what to do.
 
     Args:
@@ -102,7 +102,7 @@ def _by_name(answer: Answer) -> dict[str, object]:
     return {"": answer}
 
 
-def _near(given: object, wanted: object, within: float) -> bool:
+def _near(given: object, wanted: object, within: float | int) -> bool:
     try:
         difference = np.abs(np.asarray(given, dtype=float) - np.asarray(wanted, dtype=float))
     except (TypeError, ValueError):  # words, or shapes that do not fit

@@ -33,7 +33,7 @@ _WORDS: Mapping[str, Callable[[State], tuple[float, str]]] = {
 }
 
 
-def drawn(name: str, state: State) -> tuple[float, str]:
+def drawn(name: str, state: State) -> tuple[float | int, str]:
     """What the row of that name in Table 1 of 003 drew: a number to sort by, and words."""
     return _WORDS[name](state)
 

@@ -28,7 +28,7 @@ def mask_and_picture(image: Float[np.ndarray, "h w"], mask: Mask, title: str) ->
     return figure
 
 
-def area_histograms(areas: Sides, left: Mapping[str, Mapping[float, int]]) -> Figure:
+def area_histograms(areas: Sides, left: Mapping[str, Mapping[int, int]]) -> Figure:
     """How many pictures have a tumor of which area, with thresholds and what they leave, as Figure 3 of 002.
 
     Args:
