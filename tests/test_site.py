@@ -54,6 +54,20 @@ def test_files_that_are_no_pages_come_along(links):
     assert (links.source / "figures" / "10" / "a.svg").exists()
 
 
+def test_a_folder_of_code_is_a_page_that_lists_its_files(links, tmp_path):
+    code = tmp_path / "project" / "mammoseg_lib" / "losses"
+    code.mkdir(parents=True)
+    (code / "dice.py").write_text("x")
+    (code / "notes.txt").write_text("x")
+    text = links.rewrite("[a](../mammoseg_lib/losses) [b](../mammoseg_lib/losses/)", "notebooks/10.ipynb")
+    assert text == "[a](../mammoseg_lib/losses/index.md) [b](../mammoseg_lib/losses/index.md)"
+    listed = (links.source / "mammoseg_lib" / "losses" / "index.md").read_text()
+    assert "[dice.py](dice.py)" in listed
+    assert "notes.txt" not in listed
+    assert (links.source / "mammoseg_lib" / "losses" / "dice.py").exists()
+    assert links.dead == []
+
+
 @pytest.mark.parametrize(
     "target", ["b.md", "../b.md", "../../outside.py", "../lib", "../notes.md", "11.ipynb#x"]
 )

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 from mammoseg_lib import paths
 
 NOT_HERE = ("figures/trained/", "figures/real/", "figures/mine/")  # git ignores them
+FOLDERS = ("mammoseg_lib/", "tests/", "data/results")
+LISTED = (".py", ".yaml", ".csv", ".json")
 PAGES = (".md", ".ipynb")
 # A link whose words may hold code, or code, in which nothing is a link.
 _LINK = re.compile(
@@ -58,13 +60,27 @@ class Links:
             return target
         folder = PurePosixPath(page).parent
         place = os.path.normpath(folder / path).replace(os.sep, "/")
-        if place in self.folders:
+        if place in self.folders or self._listed(place):
             return os.path.relpath(self.folders[place], folder).replace(os.sep, "/") + hash_ + anchor
         if place not in self.pages and not self._copied(place):
             if place.startswith(NOT_HERE):
                 return None
             self.dead.append(f"{page}: {target}")
         return target
+
+    def _listed(self, place: str) -> bool:
+        """Make a page that lists the files of a folder, where it is one of code or of results."""
+        folder = paths.PROJECT / place
+        if not place.startswith(FOLDERS) or not folder.is_dir():
+            return False
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in LISTED)
+        page = f"{place}/index.md"
+        lines = [f"- [{name}]({name})" for name in names if self._copied(f"{place}/{name}")]
+        (self.source / place).mkdir(parents=True, exist_ok=True)
+        text = "\n".join(["---", "orphan: true", "---", f"# {place}", "", *lines, ""])
+        (self.source / page).write_text(text, encoding="utf-8")
+        self.folders[place] = page
+        return True
 
     def _copied(self, place: str) -> bool:
         """Copy a file that is no page of the site, unless it is outside or not there."""
