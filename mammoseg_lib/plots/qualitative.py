@@ -105,6 +105,13 @@ def qualitative(cases: Sequence[Case], caption: str) -> Figure:
     return figure
 
 
+def nothing(text: str) -> Figure:
+    """A small figure that says why there is none."""
+    figure = plt.figure(figsize=(5, 0.6))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 def dsc_by_image(studies: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
     """The DSC of every test image, a row a method and a panel a study, with the picked cases as lines.
 
