@@ -62,7 +62,7 @@ def variants_row(variants: Mapping[str, tuple[Image, Mask]]) -> Figure:
 
 
 def mass_fractions(
-    fractions: pd.DataFrame, implied: tuple[float, float], label: str, measured: pd.Series | Mapping[str, float]
+    fractions: pd.DataFrame, implied: tuple[float, float], label: str, measured: pd.Series
 ) -> Figure:
     """Distribution of mass fractions in percent, one curve a column, with the range that a paper implies.
 
