@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 
 import jaxtyping
@@ -96,7 +97,7 @@ def test_no_row_is_left_of_a_loss_that_is_gone():
 @pytest.mark.parametrize("name", LOSSES)
 def test_its_docstring_states_what_must_be_stated(name):
     text = inspect.getdoc(LOSSES[name])
-    for what in (r"Range|bounded", r"[Ee]mpty", r"full", r"\b00[0-3]\b|et al\.|Source:", r"`.*`|   .* = "):
+    for what in (r"[Rr]ange|bounded", r"[Ee]mpty", r"full", r"\b00[0-3]\b|et al\.|Source:", r"`.*`|   .* = "):
         assert re.search(what, text), f"{what} is not in:\n{text}"
 
 
@@ -159,6 +160,24 @@ def test_the_state_brings_back_what_was_learned_from_the_training_masks(name, op
     other.load_state_dict(loss.state_dict())
     other.at_epoch(loss.epoch, loss.epochs)
     assert torch.equal(other(logits, batch), loss(logits, batch))
+
+
+@each_loss
+def test_a_training_step_reads_nothing_from_the_device(name, options, monkeypatch):
+    """What is read from an accelerator makes the processor wait. The device `meta` has nothing to read."""
+    logits, targets, batch = case(0)
+    loss = built(name, options)
+    batch = cached(loss, targets, batch_of(targets, torch.float32)).to("meta")
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())  # which `meta` lacks
+    x = torch.zeros(logits.shape, device="meta", requires_grad=True)
+    if NOT_COMPILED.get(name, lambda options: False)(options):
+        with pytest.raises((NotImplementedError, RuntimeError), match="meta tensor"):
+            loss.to("meta")(x, batch)
+        return
+    values = loss.to("meta")(x, batch)
+    values.sum().backward()
+    assert values.shape == (len(logits),)
+    assert x.grad.shape == x.shape
 
 
 @pytest.fixture
