@@ -148,7 +148,16 @@ def _notebook(page, name: str) -> object:
 def _run_all(page, server: Server, name: str) -> object:
     """Run a notebook to its end; returns its panel. An error in a cell is an error here."""
     panel = _notebook(page, name)
-    page.get_by_text("| Idle").wait_for()  # of the status bar: what is run before its kernel is there is lost
+
+    def has_kernel() -> bool:
+        page.wait_for_timeout(500)
+        sessions = [each for each in server.get("sessions") if each["path"].endswith(f"{name}.ipynb")]
+        return bool(sessions) and sessions[0]["kernel"]["execution_state"] == "idle"
+
+    # What is run before the notebook's own kernel is there is lost without a word.
+    _wait(has_kernel, 120, lambda: f"{name} has no kernel\n{server.log.read_text()[-2000:]}")
+    page.get_by_text("| Idle").wait_for()
+    page.wait_for_timeout(2000)  # until the page has heard of it, too
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
