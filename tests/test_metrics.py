@@ -79,7 +79,7 @@ def test_hits_misses_and_false_blobs():
     pred = mask("#.....", "......", "......", "......", "......", "#....#")
     # Two false blobs: the one beside the lower lesion shares no pixel with it.
     assert metrics.detect(pred, target) == {
-        "lesions": 2, "lesions_hit": 1, "lesions_missed": 1, "false_blobs": 2,
+        "lesions": 2, "lesions_hit": 1, "lesions_missed": 1, "false_blobs": 2, "components": 3,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -127,10 +128,18 @@ class _Worker:
             return pickle.load(self.process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             status = self.process.wait()
+            self._forget()
             return "failed", f"its process ended with status {status}" + (" (killed)" if status == -9 else "")
 
     def close(self) -> None:
         if self.process is not None:
             self.process.stdin.close()
             self.process.wait()
-            self.process.stdout.close()
+            self._forget()
+
+    def _forget(self) -> None:
+        """Close both pipes; what was not written to a process that died is dropped."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process = None

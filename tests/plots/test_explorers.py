@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 
 from mammoseg_lib import scenes
 from mammoseg_lib.losses import build_loss
@@ -40,7 +41,7 @@ def test_a_prediction_is_dragged():
     others = {"loss": "dice", "row": 10, "column": 10, "radius": 4, "count": 3, "softness": 3.0}
     _every_control_matters(explorer, others)
     explorer.png(loss="bce", row=30, column=26, radius=10)
-    words = [artist.get_text() for artist in explorer.moving if hasattr(artist, "get_text")]
+    words = [artist.get_text() for artist in explorer.moving if isinstance(artist, Text)]
     assert "+0 %" in words
     assert any("DSC 1.00" in each for each in words)
 
@@ -93,4 +94,4 @@ def test_shares_of_the_gradient_stand_on_their_bars():
     explorer = density_losses.share_explorer(truth, respond, {"percent": (0.0, 100.0, 10.0)})
     _every_control_matters(explorer, {"percent": 77.0})
     explorer.png(percent=77.0)
-    assert "77" in [artist.get_text() for artist in explorer.moving if hasattr(artist, "get_text")]
+    assert "77" in [artist.get_text() for artist in explorer.moving if isinstance(artist, Text)]
