@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +44,17 @@ class Shipped:
     images: pd.DataFrame
 
     def of(self, config: RunConfig, settings: str) -> dict[str, pd.DataFrame] | None:
-        """The tables of one run, as those of a run on this machine; None if it is not there."""
-        key = _key(config)
+        """The tables of one run, as those of a run on this machine; None if it is not there.
+
+        What another study shipped for the same settings is the same run under another name.
+        """
+        key, held = _key(config), self
         if key not in self._rows or self._rows[key]["settings"] != settings:
+            held, key = _by_settings(self.profile, _state(self.profile)).get(settings, (None, None))
+        if held is None:
             return None
-        images = self.images.iloc[self._places[key]].reset_index(drop=True)
-        row = {name: value for name, value in self._rows[key].items() if name not in KEYS}
+        images = held.images.iloc[held._places[key]].reset_index(drop=True)
+        row = {name: value for name, value in held._rows[key].items() if name not in KEYS}
         labels = config.labels
         image_labels = {name: labels[name] for name in IMAGE_LABELS}
         current = row.pop("reference") == reference_state()
@@ -67,6 +72,19 @@ class Shipped:
     @cached_property
     def _places(self) -> dict[tuple, np.ndarray]:
         return self.images.groupby(list(KEYS), sort=False).indices
+
+
+def _state(profile: str) -> tuple[tuple[Path, int], ...]:
+    """The files of origin of all studies in a profile, and when each was written."""
+    found = sorted(paths.results().glob(f"*.{profile}.runs.csv"))
+    return tuple((path, path.stat().st_mtime_ns) for path in found)
+
+
+@lru_cache(maxsize=4)
+def _by_settings(profile: str, state: tuple[tuple[Path, int], ...]) -> dict[str, tuple[Shipped, tuple]]:
+    """Every shipped run of a profile by the digest of its settings: the results that have it, and its key."""
+    studies = [read(path.name.removesuffix(f".{profile}.runs.csv"), profile) for path, _ in state]
+    return {row["settings"]: (each, key) for each in studies for key, row in each._rows.items()}
 
 
 def files(study: str, profile: str) -> tuple[Path, Path]:

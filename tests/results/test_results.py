@@ -82,6 +82,23 @@ def test_shipped_results_are_the_same_numbers_without_runs_or_images(place, monk
     assert there.runs["minutes"].tolist() == here.runs["minutes"].tolist()
 
 
+def test_what_another_study_shipped_is_the_same_run_under_another_name(place, monkeypatch, tmp_path):
+    root, path = place
+    results.add(load_study(path), "reduced")
+    own = {"plain": {**STUDY["own"]["dice"], "label": "Plain"}, "bce": STUDY["own"]["bce"]}
+    release = str(root / "data" / "INbreast Release 1.0")
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({**STUDY, "own": own, "methods": ["plain"], "data": {"root": release}}))
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "bare"))
+    study = load_study(other)
+    assert not shipped.files(study.name, "reduced")[0].exists()
+    assert results.missing(study, "reduced") == []
+    there, first = load_results(study, "reduced"), load_results(load_study(path), "reduced").only(arm="dice")
+    assert set(there.best["arm"]) == {"plain"}
+    names = ["sample_id", "patient_id", "tp"]
+    pd.testing.assert_frame_equal(there.best[names], first.best[names])
+
+
 def test_results_of_other_settings_do_not_count_and_are_removed(place, monkeypatch, tmp_path):
     root, path = place
     results.add(load_study(path), "reduced")
