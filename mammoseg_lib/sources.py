@@ -160,10 +160,31 @@ def open_source(
     if absent:
         return Source(name, None, real=True)
     if phantoms is False:
-        raise DataError(
-            data or "MAMMOSEG_DATA", f"no folder {release!r} here; see data/README.md for where to get it"
-        )
+        hint = advice(name) or "see data/README.md for where to get it"
+        raise DataError(data or "MAMMOSEG_DATA", f"no folder {release!r} here; {hint}")
     return Source(name, phantom_folder(name, n_images, size, population=population), real=False)
+
+
+def advice(name: str) -> str:
+    """Where real data lies one step from where MAMMOSEG_DATA points, and what to do; else an empty text."""
+    data, release = paths.real_data(), SOURCES[name].reader.FOLDER
+    if data is None or not data.is_dir() or (data / release).is_dir():
+        return ""
+    below = [each for each in sorted(data.iterdir()) if each.is_dir() and (each / release).is_dir()]
+    for place in (data.parent, *below):
+        if (place / release).is_dir():
+            return f"it is in {printable(place)}: set MAMMOSEG_DATA to that"
+    for place in (data, *(each for each in sorted(data.iterdir()) if each.is_dir())):
+        if _holds(name, place):
+            return f"{printable(place)} looks like it: give it with --root, or call it {release!r}"
+    return ""
+
+
+def _holds(name: str, folder: Path) -> bool:
+    try:
+        return bool(SOURCES[name].reader.files(folder))
+    except (DataError, OSError):
+        return False
 
 
 def phantom_folder(

@@ -39,11 +39,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` that becomes `path` when the block ends without an error.
 
     What a killed process left behind is removed first, so callers that may run at the same time hold a lock.
+    It is told by its name, which nobody gives to a folder of one's own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    prefix = f".{path.name}.mammoseg-partial-"
+    for leftover in path.parent.iterdir():
+        if leftover.name.startswith(prefix):
+            shutil.rmtree(leftover, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
     try:
         yield partial
         partial.chmod(0o755)

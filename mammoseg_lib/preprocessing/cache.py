@@ -162,6 +162,8 @@ def _fill(
     with parallel_map(jobs, preload=__name__) as run_map:
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
+        if table.empty:
+            raise DataError(source.root, _nothing(problems, filters))
         shape = (len(table), settings.size, settings.size)
         for name, dtype, array_shape in (
             ("images", np.float32, shape),
@@ -181,12 +183,21 @@ def _fill(
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
         table, found = table.iloc[keep], [found[row] for row in keep]
+        if table.empty:
+            raise DataError(source.root, _nothing(problems + failed, filters))
     relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
     write_table(folder / "table.csv", table.assign(image_path=relative))
     write_json(folder / "problems.json", [asdict(problem) for problem in problems + failed])
     details = np.array(found, np.float32).reshape(len(found), 2, SIDE, SIDE)
     pairs = [(i, j) for i, j, _ in near_duplicates(details)]
     write_json(folder / "duplicates.json", groups(table["sample_id"].tolist(), pairs))
+
+
+def _nothing(problems: list[Problem], filters: dict) -> str:
+    """Why there is nothing to prepare."""
+    asked = f" ({', '.join(f'{name}={value}' for name, value in filters.items())})" if filters else ""
+    first = "".join(f"\n{each.kind}: {each.path}: {each.reason}" for each in problems)
+    return f"no image that is asked for{asked} can be used; {len(problems)} problems{first}"
 
 
 def _new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
