@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from tqdm import tqdm
 
 from mammoseg_lib import paths
@@ -17,7 +16,7 @@ from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, write_png, write_
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
 from mammoseg_lib.sources import Source
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 WINDOWS = {"sigmoid": "sigmoid", "percentiles": (0.5, 99.5), "none": None}
 
@@ -74,7 +73,7 @@ def export(
     folder = folder.resolve()
     lock = paths.cache() / f"export-{digest(str(folder))}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with locked(lock):
         if folder.exists():
             raise DataError(folder, "exists already; an export is written to a new folder")
         with atomic_folder(folder) as partial_folder, parallel_map(jobs, preload=__name__) as run_map:

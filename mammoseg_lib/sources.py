@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from filelock import FileLock
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets.sample import DataError, Problem, Reader, Sample, check_file, printable
 from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writer import Writer
 from mammoseg_lib.source_code import code_digest
-from mammoseg_lib.storage import write_json
+from mammoseg_lib.storage import locked, write_json
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def phantom_folder(
     code = code_digest(known.write_phantoms)[:8]
     root = paths.phantoms() / f"{name}-{population}-{n_images}x{size}-seed{seed}-{code}" / known.reader.FOLDER
     root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.parent / ".lock"):
+    with locked(root.parent / ".lock"):
         if not root.is_dir():
             known.write_phantoms(root, n_images=n_images, size=size, seed=seed, population=population)
     return root
@@ -213,7 +212,7 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
     """
     store = paths.cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     store.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.with_suffix(".lock")):
+    with locked(store.with_suffix(".lock")):
         known = json.loads(store.read_text()) if store.exists() else {}
         seen = {}
         for path in files:

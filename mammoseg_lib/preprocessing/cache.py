@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
@@ -23,7 +22,7 @@ from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates,
 from mammoseg_lib.preprocessing.steps import Preprocessing, prepare_sample
 from mammoseg_lib.source_code import code_digest
 from mammoseg_lib.sources import Source
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
 RECIPE = "recipe.json"
@@ -89,7 +88,7 @@ def prepare(
     folder = paths.cache() / f"{source.name}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Complete folders appear by renaming, so whoever waited at the lock finds the work done.
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             with atomic_folder(folder) as partial_folder:
                 _fill(partial_folder, source, settings, filters, jobs, progress)

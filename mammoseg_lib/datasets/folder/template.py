@@ -78,9 +78,9 @@ def write_template(root: Path) -> Template:
     """Write `samples.csv` for the images in and below a folder.
 
     Images are DICOM files (of any name), PNG and TIFF files; masks are PNG and TIFF files that names pair
-    with an image, see `pairing`. A DICOM header tells patient, laterality, view and spacing; no tag of a
-    mammogram the density. Patient ids become hashes with a random key that is kept nowhere: equal ids stay equal,
-    and none can be found again by trying ids.
+    with an image, see `pairing`. A DICOM header tells patient, laterality, view and spacing, names the
+    pathology; no tag of a mammogram tells the density. Patient ids become hashes with a random key that is
+    kept nowhere: equal ids stay equal, and none can be found again by trying ids.
 
     Raises:
         DataError: If there is no such folder, it has a table already, or there is no image with a mask.
