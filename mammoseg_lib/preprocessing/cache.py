@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
 RECIPE = "recipe.json"
+EXPORTED = "export.json"  # in a folder that `export` wrote: how
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +69,7 @@ def prepare(
 
     Args:
         source: What `open_source` found.
-        settings: How to prepare.
+        settings: How to prepare; images that `export` has windowed are not windowed again.
         jobs: Processes that fill the cache.
         progress: Show a progress bar.
         filters: Those of the source's `index`, for example `with_masses=True`.
@@ -112,7 +113,7 @@ def _recipe(source: Source, settings: Preprocessing, filters: dict) -> dict:
     reader = source.reader
     reading = (reader.scan, reader.select, reader.load)
     return {
-        "code": code_digest(*reading, prepare_sample, structure, near_duplicates, groups),
+        "code": code_digest(*reading, prepare_sample, structure, near_duplicates, groups, _once),
         "source": source.name,
         "settings": asdict(settings),
         "filters": filters,
@@ -170,7 +171,7 @@ def _fill(
             ("spacing_mm", np.float32, (len(table), 2)),
         ):
             _new_array(folder / f"{name}.npy", dtype, array_shape)
-        work = partial(_prepare_row, folder, source, settings)
+        work = partial(_prepare_row, folder, source, _once(source, settings))
         outcomes = run_map(work, table.iterrows())
         bar = tqdm(
             outcomes, total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress
@@ -190,6 +191,21 @@ def _fill(
     details = np.array(found, np.float32).reshape(len(found), 2, SIDE, SIDE)
     pairs = [(i, j) for i, j, _ in near_duplicates(details)]
     write_json(folder / "duplicates.json", groups(table["sample_id"].tolist(), pairs))
+
+
+def _once(source: Source, settings: Preprocessing) -> Preprocessing:
+    """The settings, without a window for images that `export` wrote through one: two would press out gray."""
+    record = source.root / EXPORTED
+    if settings.window is None or not record.is_file():
+        return settings
+    try:
+        window = _json(record)["window"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(record, f"does not say how these images were exported ({error!r})") from error
+    if window == "none":
+        return settings
+    log.warning("%s: these images were windowed when they were exported, and are not again", source.name)
+    return replace(settings, window=None)
 
 
 def _nothing(problems: list[Problem], filters: dict) -> str:
