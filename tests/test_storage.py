@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -95,14 +96,23 @@ def test_tensors_that_find_no_space_are_an_error_that_names_the_file(tmp_path, m
 
 def test_who_waits_for_a_lock_is_told(tmp_path, caplog):
     path = tmp_path / "a.lock"
-    other = FileLock(path)
-    other.acquire()
-    threading.Timer(1.3, other.release).start()
+    held = threading.Event()
+
+    def hold() -> None:
+        with FileLock(path):
+            held.set()
+            while "waiting" not in caplog.text:
+                time.sleep(0.01)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
     with locked(path):
         assert "waiting for another process" in caplog.text
         assert str(path) in caplog.text
     with locked(path):
         assert caplog.text.count("waiting") == 1
+    other.join()
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ WHOLE: dict[str, int] = {}
 MASSES_DIGEST = ""
 REQUIRED = ("sample_id", "image_path", "mask_path")
 SOFT = "soft"  # of a record: its masks with gray edges
-LABELS = 16  # so many masses nobody numbers in one mask
+LABELS = 12  # so many masses nobody numbers in one mask
 THICK = 5  # px: the gray edge of a mask is thinner than this
 # What a field holds, unless it is empty, as a pattern and in words.
 FIELDS = {
