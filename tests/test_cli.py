@@ -184,6 +184,7 @@ def test_nothing_is_said_where_the_data_is_real(tmp_path, monkeypatch):
         ({"model": {"name": "aunett"}}, "did you mean 'aunet'"),
         ({"model": {"name": "aunet", "base_width": 0}}, "base_width"),
         ({"data": {"protocol": "patient_fold"}}, "did you mean 'patient_folds'"),
+        ({"data": {"source": "inbrest"}}, "did you mean 'inbreast'"),
         ({"data": {"image_size": 36}}, "not divisible"),
         ({"training": {"augmentation": "flips"}}, "flips"),
         (

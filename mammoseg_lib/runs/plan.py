@@ -11,6 +11,7 @@ from mammoseg_lib.checks import check_name
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
 from mammoseg_lib.settings import RunConfig
+from mammoseg_lib.sources import SOURCES
 from mammoseg_lib.splits import PROTOCOLS
 from mammoseg_lib.training import Trainer
 
@@ -38,6 +39,7 @@ def check_plan(configs: Iterable[RunConfig]) -> None:
 
 def _check(config: RunConfig) -> None:
     size, training = config.data.preprocessing.size, config.training
+    check_name("source", config.data.source, SOURCES)
     check_name("protocol", config.data.protocol, PROTOCOLS)
     build_augmentation(training.augmentation, size)
     options = {key: value for key, value in config.model.items() if key not in ("weights", "weights_file")}
