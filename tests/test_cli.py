@@ -191,7 +191,6 @@ def test_nothing_is_said_where_the_data_is_real(tmp_path, monkeypatch):
             {"loss": {"name": "bce_jaccard_then_focal_tversky"}},
             r"begins after epoch 20.*combination_epochs\) 1 at most",
         ),
-        ({"training": {"freeze_encoder": 1}}, "has no encoder"),
     ],
 )
 def test_what_training_refuses_is_not_listed(tmp_path, changes, words):

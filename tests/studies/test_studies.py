@@ -146,7 +146,7 @@ def test_unknown_names_are_errors_with_the_nearest_word(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"training": {"epochs": 0}}, "epochs must be a whole number from 1, not 0"),
+        ({"profiles": {"demo": {"training": {"epochs": 0}}}}, "epochs must be a whole number from 1, not 0"),
         ({"training": {"batch_size": 0}}, "batch_size must be a whole number from 1"),
         ({"training": {"learning_rate": -1}}, "learning_rate must be a finite number from 0"),
         ({"training": {"decay": -2}}, "decay must be"),
