@@ -89,7 +89,7 @@ def test_tensors_that_find_no_space_are_an_error_that_names_the_file(tmp_path, m
         raise RuntimeError("[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0")
 
     monkeypatch.setattr("torch.save", full)
-    with pytest.raises(OSError, match="cannot be written.*w.pt"):
+    with pytest.raises(OSError, match=r"cannot be written.*w\.pt"):
         write_tensors(tmp_path / "w.pt", {})
     assert list(tmp_path.iterdir()) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -13,7 +14,7 @@ from mammoseg_lib.settings import Data, RunConfig, Training
 class Busy:
     """A process that works until it is interrupted."""
 
-    asked: list[object] = []
+    asked: ClassVar[list[int]] = []
 
     def __init__(self):
         self.ended = threading.Event()
