@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from tqdm import tqdm
 
 from mammoseg_lib import paths
@@ -16,8 +15,9 @@ from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample
 from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, write_png, write_table
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
+from mammoseg_lib.preprocessing.cache import EXPORTED
 from mammoseg_lib.sources import Source
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 WINDOWS = {"sigmoid": "sigmoid", "percentiles": (0.5, 99.5), "none": None}
 
@@ -74,7 +74,7 @@ def export(
     folder = folder.resolve()
     lock = paths.cache() / f"export-{digest(str(folder))}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with locked(lock):
         if folder.exists():
             raise DataError(folder, "exists already; an export is written to a new folder")
         with atomic_folder(folder) as partial_folder, parallel_map(jobs, preload=__name__) as run_map:
@@ -93,7 +93,7 @@ def export(
                 raise DataError(source.root, f"no image to export; {len(problems)} problems")
             write_table(partial_folder, rows)
             recipe = {"source": source.name, "real": source.real, "window": window, "size": size, **filters}
-            write_json(partial_folder / "export.json", recipe)
+            write_json(partial_folder / EXPORTED, recipe)
     return Export(folder, len(rows), tuple(problems))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -35,6 +36,8 @@ def parallel_map(jobs: int, preload: str = "mammoseg_lib") -> Iterator[RunMap]:
 
 
 def _start_worker() -> None:
+    # An interruption is told once, by the process that asked; these end with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
 
     cv2.setNumThreads(1)

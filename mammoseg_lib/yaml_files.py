@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,12 @@ class _Loader(yaml.SafeLoader):
             line = node.start_mark.line + 1
             raise YamlFileError(f"{', '.join(map(str, twice))} stands twice in the block at line {line}")
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 asks for a point and a sign in a number with an exponent.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def read_yaml(path: Path) -> dict:

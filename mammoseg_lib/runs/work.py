@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from jaxtyping import Float
 
 from mammoseg_lib import paths
@@ -28,7 +27,7 @@ from mammoseg_lib.runs.run import Run, find
 from mammoseg_lib.runs.trained import Trained, train_and_test
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.splits import Split, make_split, write_split
-from mammoseg_lib.storage import atomic_file, write_json
+from mammoseg_lib.storage import atomic_file, locked, write_json, write_tensors
 from mammoseg_lib.training import choose_device, choose_precision
 
 
@@ -62,7 +61,7 @@ def execute(
     folder = paths.runs() / folder_name(config, name)
     partial = folder.with_name(f".partial-{folder.name}")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(partial.with_suffix(".lock")):
+    with locked(partial.with_suffix(".lock")):
         if not folder.is_dir():
             partial.mkdir(exist_ok=True)
             for leftover in partial.glob(".*"):  # half-written files of a killed process
@@ -167,8 +166,7 @@ def _write(
             probability=torch.stack(list(trainer.seen.values())).numpy(),
         )
     # What is kept is the best weights; the state of the optimizer is three times as large.
-    with atomic_file(folder / "weights.pt") as file:
-        torch.save(trainer.best, file)
+    write_tensors(folder / "weights.pt", trainer.best)
     write_json(folder / "config.json", record)
 
 
