@@ -193,7 +193,7 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
     store = paths.cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     store.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.with_suffix(".lock")):
-        known = json.loads(store.read_text()) if store.exists() else {}
+        known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
         seen = {}
         for path in files:
             name = printable(path.relative_to(root).as_posix())

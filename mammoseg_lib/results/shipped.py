@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,19 @@ class Shipped:
     runs: pd.DataFrame
     images: pd.DataFrame
 
-    def of(self, config: RunConfig, settings: str) -> dict[str, pd.DataFrame] | None:
+    @cached_property
+    def _names(self) -> set[tuple]:
+        return set(self.runs[[*KEYS, "settings"]].itertuples(index=False, name=None))
+
+    def __contains__(self, config: RunConfig) -> bool:
+        """Whether the run of a configuration is there, with these settings."""
+        return (*_key(config), settings_digest(config)) in self._names
+
+    def of(self, config: RunConfig) -> dict[str, pd.DataFrame] | None:
         """The tables of one run, as those of a run on this machine; None if it is not there."""
-        if self.runs.empty:
+        if config not in self:
             return None
-        rows = self.runs[_of(self.runs, config) & (self.runs["settings"] == settings)]
-        if rows.empty:
-            return None
+        rows = self.runs[_of(self.runs, config) & (self.runs["settings"] == settings_digest(config))]
         images = self.images[_of(self.images, config)].reset_index(drop=True)
         row = rows.iloc[0].drop(KEYS).to_dict()
         labels = config.labels
@@ -118,11 +125,7 @@ def add(study: Study, profile: str) -> int:
 def missing(study: Study, profile: str) -> list[RunConfig]:
     """The runs of a study that neither this machine nor the shipped results have, the most telling first."""
     known = read(study.name, profile)
-    return [
-        config
-        for config in study.plan(profile)
-        if find(config) is None and not known.of(config, settings_digest(config))
-    ]
+    return [config for config in study.plan(profile) if config not in known and find(config) is None]
 
 
 def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
@@ -139,7 +142,7 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
             continue
         known, absent = read(study.name, profile), missing(study, profile)
         configs = study.plan(profile)
-        shipped = sum(known.of(config, settings_digest(config)) is not None for config in configs)
+        shipped = sum(config in known for config in configs)
         measured = known.runs[known.runs["device"] == "cpu"]["minutes"] if len(known.runs) else []
         each = float(measured.median()) if len(measured) else study.profile(profile).minutes
         here = len(configs) - shipped - len(absent)

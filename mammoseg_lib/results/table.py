@@ -11,7 +11,6 @@ import pandas as pd
 from mammoseg_lib.results import shipped
 from mammoseg_lib.results.differences import differences
 from mammoseg_lib.runs import Run, find
-from mammoseg_lib.runs.identity import settings_digest
 from mammoseg_lib.settings import LABELS, RunConfig
 from mammoseg_lib.studies import Study, load_study
 
@@ -95,7 +94,7 @@ def results_of(
         run = runs.get(number) if runs is not None else find(config)
         if run is not None:
             found = _of_run(run, config)
-        elif known is not None and (found := known.of(config, settings_digest(config))):
+        elif known is not None and (found := known.of(config)):
             pass
         else:
             absent.append(config)

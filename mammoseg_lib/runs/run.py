@@ -17,6 +17,7 @@ from mammoseg_lib.losses.base import known_spacing
 from mammoseg_lib.runs.identity import run_code, same_start, settings_digest
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.source_code import code_digest
+from mammoseg_lib.splits import check_checksum, read_split
 from mammoseg_lib.storage import atomic_file
 
 TEXT = {"sample_id": str, "patient_id": str}
@@ -119,15 +120,28 @@ def find(config: RunConfig) -> Run | None:
 
     Told by settings and code. Where the images (or the weights that the network started from) are not at
     hand, those that the run saw are taken for the right ones; where they are, they must be the same.
+
+    Raises:
+        DataError: The split beside the run is not the one that it was made with.
     """
-    candidates = _index().get((settings_digest(config), run_code(config)), ())
-    runs = [run for run in candidates if config.training.precision in ("auto", run.config["precision"])]
+    candidates = _index().get(settings_digest(config), ())
+    code = run_code(config) if candidates else None  # not for nothing: a digest of code takes a while
+    wanted = config.training.precision
+    runs = [
+        run
+        for run in candidates
+        if run.config["code"] == code and wanted in ("auto", run.config["precision"])
+    ]
     if not runs:
         return None
     key = config.data.key()
     same = [run for run in runs if key in (None, run.config["data_key"]) and same_start(config, run.start)]
+    if not same:
+        return None
     # The newest, where several differ in what cannot be told here.
-    return max(same, key=lambda run: run.folder.stat().st_mtime_ns, default=None)
+    run = max(same, key=lambda run: run.folder.stat().st_mtime_ns)
+    check_checksum(read_split(run.folder / "split.json"), run.config["split_checksum"], run.folder)
+    return run
 
 
 def complete(configs: Iterable[RunConfig]) -> list[Run]:
@@ -135,15 +149,15 @@ def complete(configs: Iterable[RunConfig]) -> list[Run]:
     return [run for config in configs if (run := find(config)) is not None]
 
 
-def _index() -> dict[tuple[str, str], list[Run]]:
-    """The complete runs on this machine by the digests of their settings and code."""
+def _index() -> dict[str, list[Run]]:
+    """The complete runs on this machine by the digest of their settings."""
     folder = paths.runs()
     return _index_of(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
 
 
 @lru_cache(maxsize=4)
-def _index_of(folder: Path, _modified: int) -> dict[tuple[str, str], list[Run]]:
-    index: dict[tuple[str, str], list[Run]] = {}
+def _index_of(folder: Path, _modified: int) -> dict[str, list[Run]]:
+    index: dict[str, list[Run]] = {}
     for path in folder.glob("[!.]*"):
         if key := _key(path):
             index.setdefault(key, []).append(Run(path))
@@ -151,10 +165,10 @@ def _index_of(folder: Path, _modified: int) -> dict[tuple[str, str], list[Run]]:
 
 
 @lru_cache(maxsize=4096)
-def _key(folder: Path) -> tuple[str, str] | None:
-    """The digests of a run; complete runs never change. None for what is no run of this layout."""
+def _key(folder: Path) -> str | None:
+    """The digest of a run's settings; complete runs never change. None for what is no run of this layout."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return config["settings"], config["code"]
+        return config["settings"] if "code" in config else None
     except (OSError, ValueError, KeyError):
         return None
