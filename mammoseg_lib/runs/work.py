@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mammoseg_lib import paths
 from mammoseg_lib.augmentation import build_augmentation
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
+from mammoseg_lib.parallel import without_script
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.provenance import environment
 from mammoseg_lib.runs.identity import folder_name, identity, run_code, settings_digest
@@ -105,22 +107,23 @@ def _train(
     model, loss = build_model(**config.model), build_loss(**config.loss)
     started = time.perf_counter()
     try:
-        trained = train_and_test(
-            model,
-            loss,
-            prepared,
-            split.folds[config.fold],
-            config.training,
-            seed=config.seed,
-            device=device,
-            precision=precision,
-            augment=build_augmentation(config.training.augmentation, config.data.preprocessing.size),
-            workers=workers,
-            checkpoint=folder / "checkpoint.pt",
-            deadline=deadline,
-            progress=progress,
-            label=str(config),
-        )
+        with without_script() if workers else nullcontext():
+            trained = train_and_test(
+                model,
+                loss,
+                prepared,
+                split.folds[config.fold],
+                config.training,
+                seed=config.seed,
+                device=device,
+                precision=precision,
+                augment=build_augmentation(config.training.augmentation, config.data.preprocessing.size),
+                workers=workers,
+                checkpoint=folder / "checkpoint.pt",
+                deadline=deadline,
+                progress=progress,
+                label=str(config),
+            )
     except BaseException:
         _minutes(folder, time.perf_counter() - started)
         raise
