@@ -18,6 +18,7 @@ import pandas as pd
 from filelock import FileLock
 
 from mammoseg_lib import paths
+from mammoseg_lib.checks import check_name
 from mammoseg_lib.datasets.sample import DataError, Problem, Reader, Sample, check_file, printable
 from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writer import Writer
@@ -141,8 +142,7 @@ def open_source(
         ValueError: If the name or the population is unknown.
         DataError: If a folder was asked for and is not there, or real data is required and absent.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
+    check_name("source", name, SOURCES)
     if root is not None:
         if absent and not Path(root).is_dir():
             return Source(name, None, real=True)
