@@ -55,7 +55,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")  # the same file on every system
 
 
 def write_json(path: Path, value: object) -> None:
@@ -64,5 +64,5 @@ def write_json(path: Path, value: object) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows does not sync what was opened for reading only
         os.fsync(file.fileno())
