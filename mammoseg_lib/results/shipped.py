@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +43,18 @@ class Shipped:
     runs: pd.DataFrame
     images: pd.DataFrame
 
-    @cached_property
-    def _names(self) -> set[tuple]:
-        return set(self.runs[[*KEYS, "settings"]].itertuples(index=False, name=None))
+    def of(self, config: RunConfig, settings: str) -> dict[str, pd.DataFrame] | None:
+        """The tables of one run, as those of a run on this machine; None if it is not there.
 
-    def __contains__(self, config: RunConfig) -> bool:
-        """Whether the run of a configuration is there, with these settings."""
-        return (*_key(config), settings_digest(config)) in self._names
-
-    def of(self, config: RunConfig) -> dict[str, pd.DataFrame] | None:
-        """The tables of one run, as those of a run on this machine; None if it is not there."""
-        if config not in self:
+        What another study shipped for the same settings is the same run under another name.
+        """
+        key, held = _key(config), self
+        if key not in self._rows or self._rows[key]["settings"] != settings:
+            held, key = _by_settings(self.profile, _state(self.profile)).get(settings, (None, None))
+        if held is None:
             return None
-        rows = self.runs[_of(self.runs, config) & (self.runs["settings"] == settings_digest(config))]
-        images = self.images[_of(self.images, config)].reset_index(drop=True)
-        row = rows.iloc[0].drop(KEYS).to_dict()
+        images = held.images.iloc[held._places[key]].reset_index(drop=True)
+        row = {name: value for name, value in held._rows[key].items() if name not in KEYS}
         labels = config.labels
         image_labels = {name: labels[name] for name in IMAGE_LABELS}
         current = row.pop("reference") == reference_state()
@@ -67,6 +64,27 @@ class Shipped:
             "best": labeled(best, image_labels),
             "last": labeled(_last(images), image_labels),
         }
+
+    @cached_property
+    def _rows(self) -> dict[tuple, dict]:
+        return {tuple(row[name] for name in KEYS): row for row in self.runs.to_dict("records")}
+
+    @cached_property
+    def _places(self) -> dict[tuple, np.ndarray]:
+        return self.images.groupby(list(KEYS), sort=False).indices
+
+
+def _state(profile: str) -> tuple[tuple[Path, int], ...]:
+    """The files of origin of all studies in a profile, and when each was written."""
+    found = sorted(paths.results().glob(f"*.{profile}.runs.csv"))
+    return tuple((path, path.stat().st_mtime_ns) for path in found)
+
+
+@lru_cache(maxsize=4)
+def _by_settings(profile: str, state: tuple[tuple[Path, int], ...]) -> dict[str, tuple[Shipped, tuple]]:
+    """Every shipped run of a profile by the digest of its settings: the results that have it, and its key."""
+    studies = [read(path.name.removesuffix(f".{profile}.runs.csv"), profile) for path, _ in state]
+    return {row["settings"]: (each, key) for each in studies for key, row in each._rows.items()}
 
 
 def files(study: str, profile: str) -> tuple[Path, Path]:
@@ -125,7 +143,11 @@ def add(study: Study, profile: str) -> int:
 def missing(study: Study, profile: str) -> list[RunConfig]:
     """The runs of a study that neither this machine nor the shipped results have, the most telling first."""
     known = read(study.name, profile)
-    return [config for config in study.plan(profile) if config not in known and find(config) is None]
+    return [
+        config
+        for config in study.plan(profile)
+        if find(config) is None and not known.of(config, settings_digest(config))
+    ]
 
 
 def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
@@ -142,7 +164,7 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
             continue
         known, absent = read(study.name, profile), missing(study, profile)
         configs = study.plan(profile)
-        shipped = sum(config in known for config in configs)
+        shipped = sum(known.of(config, settings_digest(config)) is not None for config in configs)
         measured = known.runs[known.runs["device"] == "cpu"]["minutes"] if len(known.runs) else []
         each = float(measured.median()) if len(measured) else study.profile(profile).minutes
         here = len(configs) - shipped - len(absent)
@@ -229,7 +251,7 @@ def _numbers(config: RunConfig, run: Run) -> pd.DataFrame:
     last = run.last.pivot_table(list(COUNTS), "sample_id", "epoch").astype(int)
     texts = {f"last_{name}": last[name].apply(lambda row: " ".join(map(str, row)), axis=1) for name in COUNTS}
     table = best.assign(
-        patient_id=best["patient_id"].map(_pseudonym, na_action="ignore"),
+        patient_id=best["patient_id"].map(pseudonym, na_action="ignore"),
         first_epoch=int(run.last["epoch"].min()),
         **{name: best["sample_id"].map(text) for name, text in texts.items()},
     )
@@ -238,8 +260,8 @@ def _numbers(config: RunConfig, run: Run) -> pd.DataFrame:
     return labeled(table, dict(zip(KEYS, _key(config), strict=True)))
 
 
-def _pseudonym(patient: str) -> str:
-    """Tells patients apart without the id of the release."""
+def pseudonym(patient: str) -> str:
+    """Tells patients apart without the id of the release; shipped and here alike, so that both pair."""
     return "p" + hashlib.sha256(patient.encode()).hexdigest()[:8]
 
 

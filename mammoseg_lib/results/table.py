@@ -11,6 +11,7 @@ import pandas as pd
 from mammoseg_lib.results import shipped
 from mammoseg_lib.results.differences import differences
 from mammoseg_lib.runs import Run, find
+from mammoseg_lib.runs.identity import settings_digest
 from mammoseg_lib.settings import LABELS, RunConfig
 from mammoseg_lib.studies import Study, load_study
 
@@ -94,7 +95,7 @@ def results_of(
         run = runs.get(number) if runs is not None else find(config)
         if run is not None:
             found = _of_run(run, config)
-        elif known is not None and (found := known.of(config)):
+        elif known is not None and (found := known.of(config, settings_digest(config))):
             pass
         else:
             absent.append(config)
@@ -112,10 +113,14 @@ def results_of(
 def _of_run(run: Run, config: RunConfig) -> dict[str, pd.DataFrame]:
     labels = config.labels
     image_labels = {name: labels[name] for name in shipped.IMAGE_LABELS}
+    best, last = (
+        table.assign(patient_id=table["patient_id"].map(shipped.pseudonym, na_action="ignore"))
+        for table in (run.per_image, run.last)
+    )
     return {
         "runs": pd.DataFrame([{**labels, "origin": shipped.HERE, "current": True, **shipped.describe(run)}]),
-        "best": shipped.labeled(run.per_image, image_labels),
-        "last": shipped.labeled(run.last, image_labels),
+        "best": shipped.labeled(best, image_labels),
+        "last": shipped.labeled(last, image_labels),
     }
 
 

@@ -124,13 +124,11 @@ def find(config: RunConfig) -> Run | None:
     Raises:
         DataError: The split beside the run is not the one that it was made with.
     """
-    candidates = _index().get(settings_digest(config), ())
-    code = run_code(config) if candidates else None  # not for nothing: a digest of code takes a while
-    wanted = config.training.precision
     runs = [
         run
-        for run in candidates
-        if run.config["code"] == code and wanted in ("auto", run.config["precision"])
+        for run in _index().get(settings_digest(config), ())
+        if run.config["code"] == run_code(config)
+        and config.training.precision in ("auto", run.config["precision"])
     ]
     if not runs:
         return None
@@ -159,13 +157,13 @@ def _index() -> dict[str, list[Run]]:
 def _index_of(folder: Path, _modified: int) -> dict[str, list[Run]]:
     index: dict[str, list[Run]] = {}
     for path in folder.glob("[!.]*"):
-        if key := _key(path):
-            index.setdefault(key, []).append(Run(path))
+        if settings := _settings(path):
+            index.setdefault(settings, []).append(Run(path))
     return index
 
 
 @lru_cache(maxsize=4096)
-def _key(folder: Path) -> str | None:
+def _settings(folder: Path) -> str | None:
     """The digest of a run's settings; complete runs never change. None for what is no run of this layout."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
