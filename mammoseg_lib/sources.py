@@ -17,6 +17,7 @@ from typing import Literal
 import pandas as pd
 
 from mammoseg_lib import paths
+from mammoseg_lib.checks import check_name
 from mammoseg_lib.datasets.sample import DataError, Problem, Reader, Sample, check_file, printable
 from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writer import Writer
@@ -140,8 +141,7 @@ def open_source(
         ValueError: If the name or the population is unknown.
         DataError: If a folder was asked for and is not there, or real data is required and absent.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
+    check_name("source", name, SOURCES)
     if root is not None:
         if absent and not Path(root).is_dir():
             return Source(name, None, real=True)
@@ -213,7 +213,7 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
     store = paths.cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     store.parent.mkdir(parents=True, exist_ok=True)
     with locked(store.with_suffix(".lock")):
-        known = json.loads(store.read_text()) if store.exists() else {}
+        known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
         seen = {}
         for path in files:
             name = printable(path.relative_to(root).as_posix())

@@ -121,7 +121,7 @@ def write_tensors(path: Path, value: object) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")  # the same file on every system
 
 
 def write_json(path: Path, value: object) -> None:
@@ -130,5 +130,5 @@ def write_json(path: Path, value: object) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows does not sync what was opened for reading only
         os.fsync(file.fileno())

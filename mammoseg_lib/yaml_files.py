@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+
+from mammoseg_lib.checks import suggestion
 
 Model = TypeVar("Model")
 
@@ -74,8 +75,7 @@ def validated(model: type[Model], values: object, place: str) -> Model:
 def nearest(word: object, known: Iterable[object]) -> str:
     """A hint for somebody who wrote `word`: the nearest known word, or all of them."""
     known = [str(each) for each in known]
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return suggestion(str(word), known).removeprefix("; ") or f"known: {', '.join(known)}"
 
 
 def _sentence(slip: dict, model: type) -> str:

@@ -199,3 +199,35 @@ def test_a_record_of_an_export_that_says_nothing_is_an_error(tmp_path):
     (tmp_path / "out" / "export.json").write_text("{")
     with pytest.raises(DataError, match=r"export\.json: does not say how"):
         prepare(Source("folder", tmp_path / "out", real=True), Preprocessing(size=32), jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("ids", "files"),
+    [
+        (("a/b", "a:c", 'a"?*|<>\\d'), {"a_b.png", "a_c.png", "a_______d.png"}),
+        (
+            ("con", "NUL", "Com1", "aux.1", "console"),
+            {"_con.png", "_NUL.png", "_Com1.png", "_aux.1.png", "console.png"},
+        ),
+    ],
+)
+def test_files_have_names_that_every_system_can_have(source, tmp_path, monkeypatch, ids, files):
+    _rename(source, monkeypatch, ids)
+    export(source, tmp_path / "out", jobs=1)
+    assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == files
+    assert set(folder.index(tmp_path / "out")["sample_id"]) == set(ids)
+
+
+@pytest.mark.parametrize("ids", [("a/b", "a_b"), ("a", "A"), ("x:1", "x?1")])
+def test_ids_that_would_be_one_file_somewhere_are_refused(source, tmp_path, monkeypatch, ids):
+    _rename(source, monkeypatch, ids)
+    with pytest.raises(DataError, match="differ in capitals or special characters alone"):
+        export(source, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def _rename(source, monkeypatch, ids):
+    """The source with its first images only, under these ids."""
+    table, _ = source.scan()
+    table = table.head(len(ids)).assign(sample_id=ids)
+    monkeypatch.setattr(Source, "scan", lambda *_: (table, []))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -32,6 +34,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == [path]
     assert "old" in path.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="imitates Windows")
+def test_only_what_may_be_written_is_synced_as_windows_wants_it(tmp_path, monkeypatch):
+    import fcntl
+
+    synced = []
+
+    def fsync(handle: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        synced.append(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_json(tmp_path / "a.json", {"a": "ä"})
+    assert len(synced) == 1
+    assert (tmp_path / "a.json").read_bytes() == '{\n  "a": "ä"\n}\n'.encode()
 
 
 def test_a_folder_appears_only_when_complete(tmp_path):

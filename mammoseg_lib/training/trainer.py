@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mammoseg_lib.batching import SegmentationDataset
-from mammoseg_lib.losses import Batch, Loss, Phases
+from mammoseg_lib.losses import Batch, Loss
 from mammoseg_lib.settings import Training
 from mammoseg_lib.storage import digest, write_tensors
 
@@ -58,8 +58,7 @@ class Trainer:
         self.model = model.to(device, memory_format=layout)
         self.loss, self.settings, self.seed, self.device = loss.to(device), settings, seed, device
         self.normalization, self.workers = normalization, workers
-        phases = (part for part in loss.modules() if isinstance(part, Phases))
-        self.phase_starts = sorted({0, *(end for part in phases for end in part.ends)})
+        self.phase_starts = sorted(loss.phase_starts())
         if self.phase_starts[-1] >= settings.epochs:
             raise ValueError(
                 f"the last loss begins after epoch {self.phase_starts[-1]}, but there are {settings.epochs}"

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.datasets.cbis_ddsm.artifacts import remove_artifacts
 from mammoseg_lib.datasets.cbis_ddsm.table import CASE, FOLDERS, TABLES, Case, read_cases, table_paths
 from mammoseg_lib.datasets.files.dicom import read_header, read_image
@@ -100,8 +101,7 @@ def select(table: pd.DataFrame, *, with_masses: bool | None = None, split: str |
         with_masses: The mass tables list images with masses only, so False leaves nothing.
         split: "train" or "test" keeps that part of the official split, None keeps both.
     """
-    if split not in (None, *TABLES):
-        raise ValueError(f"unknown part {split!r} of the official split; known: {', '.join(TABLES)}")
+    check_choice("split", split, (None, *TABLES))
     table = having_masses(table, with_masses)
     return table if split is None else table[table["split"] == split].reset_index(drop=True)
 
