@@ -146,7 +146,7 @@ def test_patients_needed_are_those_of_the_normal_formula():
     want = (2.8016 * 0.05 * np.sqrt(50) / 0.05) ** 2
     assert benchmark.patients_needed(found, 0.05) == pytest.approx(want, rel=0.01)
     assert benchmark.patients_needed(found, 0.10) == pytest.approx(want / 4, rel=0.02)
-    with pytest.raises(ValueError, match=r"size=0\.0 must be positive"):
+    with pytest.raises(ValueError, match=r"size must be positive and finite, not 0\.0"):
         benchmark.patients_needed(found, 0.0)
 
 

@@ -148,7 +148,7 @@ def test_an_interrupted_export_leaves_nothing_and_starts_again(source, tmp_path,
         export(source, out, jobs=1)
     assert list(out.parent.iterdir()) == []
     # What a killed process leaves lies beside the folder, under another name, and is cleared away.
-    (out.parent / ".out.killed" / "images").mkdir(parents=True)
+    (out.parent / ".out.mammoseg-partial-killed" / "images").mkdir(parents=True)
     assert export(source, out, jobs=1).n_images == 6
     assert list(out.parent.iterdir()) == [out]
 
@@ -162,7 +162,7 @@ def test_nothing_is_overwritten_and_nothing_to_export_is_an_error(source, tmp_pa
     with pytest.raises(DataError, match="no image to export; 6 problems"):
         export(source, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match=r"unknown window 'siemens'; known: sigmoid, percentiles, none"):
+    with pytest.raises(ValueError, match="window='siemens' is not one of 'sigmoid', 'percentiles', 'none'"):
         export(source, tmp_path / "out", window="siemens")
 
 

@@ -219,7 +219,7 @@ def test_a_notebook_is_told_as_a_story(name):
                     )
 
 
-@pytest.mark.parametrize("path", sorted(paths.NOTEBOOKS.rglob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(paths.NOTEBOOKS.rglob("[!.]*.ipynb")), ids=lambda path: path.stem)
 def test_no_notebook_carries_a_warning_or_a_folder_of_the_machine_that_ran_it(path):
     text = path.read_text()
     assert "Warning: " not in text

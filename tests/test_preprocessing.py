@@ -355,7 +355,7 @@ def test_ids_that_look_like_missing_values_or_numbers_stay_text(tmp_path):
 def test_open_source_says_what_it_took(tmp_path, monkeypatch):
     root = _source(tmp_path).root
     assert open_source("inbreast", root).root == root
-    with pytest.raises(ValueError, match="unknown source 'ddsm'; known: inbreast, "):
+    with pytest.raises(ValueError, match="no source is called 'ddsm'; there are 'inbreast', 'cbis_ddsm'"):
         open_source("ddsm")
     with pytest.raises(DataError, match="no such folder"):
         open_source("inbreast", tmp_path / "nowhere")

@@ -87,7 +87,7 @@ def test_the_official_parts_can_be_selected(release):
     assert set(cbis_ddsm.index(release, split="train")["sample_id"]) == {CC, MLO}
     assert set(cbis_ddsm.index(release, split="test", with_masses=True)["sample_id"]) == {RIGHT, FOURTH}
     assert cbis_ddsm.index(release, with_masses=False).empty
-    with pytest.raises(ValueError, match="known: train, test"):
+    with pytest.raises(ValueError, match="split='validation' is not one of None, 'train', 'test'"):
         cbis_ddsm.index(release, split="validation")
 
 
