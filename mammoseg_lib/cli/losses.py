@@ -66,7 +66,7 @@ def _train(loss: str, options: dict) -> None:
         )
     typer.echo(
         f"\nWhat is compared stands in {file}, and is yours to change. On real images (see data/README.md):\n"
-        f"     mammoseg train {file} --profile reduced && mammoseg tables {file} --profile reduced"
+        f"     mammoseg train {file} --profile reduced --missing && mammoseg tables {file} --profile reduced"
     )
     if outcome.failed:
         lines = [f"{configs[number]}: {reason}" for number, reason in outcome.failed.items()]

@@ -81,6 +81,11 @@ def read(study: str, profile: str) -> Shipped:
     )
 
 
+def known(study: Study, profile: str) -> Shipped:
+    """What is shipped that a study may take: its own results, or those that its file names."""
+    return read(study.file.shipped_with or study.name, profile)
+
+
 def add(study: Study, profile: str) -> int:
     """Add the complete runs of this machine to the shipped results; those there already are replaced.
 
@@ -117,11 +122,11 @@ def add(study: Study, profile: str) -> int:
 
 def missing(study: Study, profile: str) -> list[RunConfig]:
     """The runs of a study that neither this machine nor the shipped results have, the most telling first."""
-    known = read(study.name, profile)
+    there = known(study, profile)
     return [
         config
         for config in study.plan(profile)
-        if find(config) is None and not known.of(config, settings_digest(config))
+        if find(config) is None and not there.of(config, settings_digest(config))
     ]
 
 
@@ -137,10 +142,10 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
     for study in studies:
         if profile not in study.file.profiles:
             continue
-        known, absent = read(study.name, profile), missing(study, profile)
+        there, absent = known(study, profile), missing(study, profile)
         configs = study.plan(profile)
-        shipped = sum(known.of(config, settings_digest(config)) is not None for config in configs)
-        measured = known.runs[known.runs["device"] == "cpu"]["minutes"] if len(known.runs) else []
+        shipped = sum(there.of(config, settings_digest(config)) is not None for config in configs)
+        measured = there.runs[there.runs["device"] == "cpu"]["minutes"] if len(there.runs) else []
         each = float(measured.median()) if len(measured) else study.profile(profile).minutes
         here = len(configs) - shipped - len(absent)
         rows.append((study.name, shipped, here, len(absent), round(each * len(absent))))
