@@ -26,12 +26,14 @@ LIKE = "own_loss"
 ARM = "mine"
 """What it is called in the study."""
 
+SHOWN = ("difference", "difference_low", "difference_high")
+
 
 def study_of(name: str, options: Mapping[str, object] | None = None, folder: Path | None = None) -> Study:
     """The study that trains a loss beside the plain ones, from a file that is written where there is none.
 
-    The file has the name of the loss, `my_loss.Mine.yaml`, and is its reader's to change: from then on it is
-    what `mammoseg train` reads.
+    The file has the name of the loss and its options, `my_loss.Mine-weight-2.yaml`, and is its reader's to
+    change.
 
     Args:
         name: Of the loss, as `build_loss` takes it.
@@ -45,7 +47,8 @@ def study_of(name: str, options: Mapping[str, object] | None = None, folder: Pat
     here = file.endswith(".py")
     folder = folder or (Path(file).expanduser().parent if here else Path())
     stem = Path(file).stem if here else file
-    path = folder / f"{'.'.join(filter(None, (stem, what)))}.yaml"
+    told = "".join(f"-{key}-{value}" for key, value in (options or {}).items())
+    path = folder / f"{'.'.join(filter(None, (stem, what)))}{told}.yaml"
     loss = {"name": _seen_from(folder, name), **(options or {})}
     if not path.exists():
         label = what + "".join(f", {key} {value}" for key, value in (options or {}).items())
@@ -68,25 +71,19 @@ def differences(results: Results) -> pd.DataFrame:
     """By how much the loss of one's own is better than each plain one, on the same patients, folds and seeds.
 
     Returns:
-        One row per plain loss that has results: `against`, `difference, low, high` (of the pooled DSC, in
-        percent, with a 95 % interval) and `common`, the folds and seeds that both have.
+        One row per plain loss that has results: its `label`; `difference, difference_low, difference_high` of
+        the pooled DSC in points, with a 95 % interval; and `common`, the folds and seeds that both have.
     """
     labels = dict(results.runs[["arm", "label"]].itertuples(index=False, name=None))
     rows = []
     for plain, label in labels.items():
         if plain == ARM or ARM not in labels:
             continue
-        row = reports.ablation(results, plain, arms=[plain, ARM]).iloc[1]
-        found = {
-            new: 100 * row[old]
-            for new, old in (
-                ("difference", "difference"),
-                ("low", "difference_low"),
-                ("high", "difference_high"),
-            )
-        }
-        rows.append({"against": label, **found, "common": row["common"]})
-    return pd.DataFrame(rows, columns=["against", "difference", "low", "high", "common"])
+        found = reports.ablation(results, plain, arms=[plain, ARM]).iloc[1]
+        rows.append(
+            {"label": label, **{name: 100 * found[name] for name in SHOWN}, "common": found["common"]}
+        )
+    return pd.DataFrame(rows, columns=["label", *SHOWN, "common"])
 
 
 def _seen_from(folder: Path, name: str) -> str:

@@ -61,9 +61,8 @@ def _train(loss: str, options: dict) -> None:
     outcome = train_all(configs, report=lambda line: typer.echo(line, err=True))
     typer.echo("Pooled DSC against each plain loss, in points, with 95 % intervals (paired)")
     for row in own_loss.differences(results_of(configs, runs=outcome.done)).itertuples():
-        typer.echo(
-            f"     {row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]  {row.against} ({row.common})"
-        )
+        low, high = row.difference_low, row.difference_high
+        typer.echo(f"     {row.difference:+.1f} [{low:+.1f}, {high:+.1f}]  {row.label} ({row.common})")
     typer.echo(
         f"\nWhat is compared stands in {file}, and is yours to change. On real images (see data/README.md):\n"
         f"     mammoseg train {file} --profile reduced --missing && mammoseg tables {file} --profile reduced"
