@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_imported_is_refused_in_a_sentence(file):
 
 def test_its_study_is_a_file_to_change(file):
     study = own_loss.study_of(f"{file}:Good", {"weight": 2.0})
-    path = file.with_name("area.Good.yaml")
+    path = file.with_name("area.Good-weight-2.0.yaml")
     content = yaml.safe_load(path.read_text())
     assert content["own"]["mine"] == {
         "label": "Good, weight 2.0",
@@ -160,16 +160,17 @@ def test_its_study_is_a_file_to_change(file):
     assert build_loss(**mine.loss).weight == 2.0
     path.write_text(path.read_text().replace("Good, weight 2.0", "Better"))
     assert own_loss.study_of(f"{file}:Good", {"weight": 2.0}).method("mine").label == "Better"
+    path.write_text(path.read_text().replace("2.0", "3.0"))
     with pytest.raises(
-        ValueError, match=r"area\.Good\.yaml has another loss, .*: change it, or move it away"
+        ValueError, match=r"weight-2\.0\.yaml has another loss, .*: change it, or move it away"
     ):
-        own_loss.study_of(f"{file}:Good", {"weight": 3.0})
+        own_loss.study_of(f"{file}:Good", {"weight": 2.0})
 
 
 def test_a_loss_of_the_library_is_studied_where_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = own_loss.study_of("tversky", {"alpha": 0.3})
-    assert (tmp_path / "tversky.yaml").exists()
+    assert (tmp_path / "tversky-alpha-0.3.yaml").exists()
     assert study.method("mine").loss == {"name": "tversky", "alpha": 0.3}
 
 
@@ -184,10 +185,10 @@ def test_the_plain_losses_on_real_images_are_there_already(file):
 
 def test_differences_are_those_of_pairs():
     results = make_results({"dice_bce": 0.6, "bce": 0.5, "mine": 0.7}, equal_sizes=True)
-    found = own_loss.differences(results).set_index("against")
+    found = own_loss.differences(results).set_index("label")
     assert found["difference"].tolist() == pytest.approx([10, 20])
-    assert (found["low"] <= found["difference"]).all()
-    assert (found["difference"] <= found["high"]).all()
+    assert (found["difference_low"] <= found["difference"]).all()
+    assert (found["difference"] <= found["difference_high"]).all()
     assert found["common"].tolist() == ["5 folds, 2 seeds"] * 2
     assert own_loss.differences(make_results({"bce": 0.5})).empty
 
