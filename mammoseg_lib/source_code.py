@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from mammoseg_lib import paths
 from mammoseg_lib.storage import digest
@@ -34,19 +35,18 @@ def code_digest(*objects: object) -> str:
     Raises:
         TypeError: Of something there is no source.
     """
-    seen: dict[tuple[Path, str], list] = {}
+    seen: dict[tuple[Path, str], tuple] = {}
     waiting = [unit for each in objects for unit in _units_of(each)]
     while waiting:
         path, name = unit = waiting.pop()
         if unit in seen:
             continue
         module = _module(path)
-        nodes = module.bindings.get(name)
-        if nodes is None:
+        if name not in module.bindings:
             continue
-        seen[unit] = [_plain(node) for node in nodes]
+        seen[unit], references = module.read(name)
         waiting.extend((path, each) for each in module.effects)
-        waiting.extend(found for node in nodes for found in _uses(module, node))
+        waiting.extend(_used(module, references))
     # By name and text only: a definition that moves to another file does the same there.
     return digest(sorted(([name, *nodes] for (_, name), nodes in seen.items()), key=str))
 
@@ -55,6 +55,14 @@ def file_digest(path: Path) -> str:
     """Digest of a whole file: of Python what it does, of anything else every character."""
     text = path.read_text(encoding="utf-8")
     return digest(_plain(_Bare().visit(ast.parse(text))) if path.suffix == ".py" else text)
+
+
+class _Reference(NamedTuple):
+    """A name in a statement: which attribute of it is taken, and whether it is a value in a table."""
+
+    name: str
+    attribute: str | None
+    listed: bool
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,22 @@ class _Module:
         bindings: Name to the statements that bind it; what is no definition stands under a name of its own.
         imports: Name to what it was imported from: (module file, name there), the name None for a module.
         effects: Names of the statements that bind nothing, which run at every import.
+        known: What `read` found, by name.
     """
 
     path: Path
     bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[Path, str | None]] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
+    known: dict[str, tuple[list, list]] = field(default_factory=dict)
+
+    def read(self, name: str) -> tuple[list, list[_Reference]]:
+        """The statements that bind a name as plain lists, and the names in them; kept, for many ask."""
+        if name not in self.known:
+            nodes = self.bindings[name]
+            references = [each for node in nodes for each in _references(node)]
+            self.known[name] = [_plain(node) for node in nodes], list(dict.fromkeys(references))
+        return self.known[name]
 
 
 def _module(path: Path) -> _Module:
@@ -178,8 +196,8 @@ def _existing(base: Path) -> Path | None:
     return None
 
 
-def _uses(module: _Module, node: ast.stmt) -> Iterator[tuple[Path, str]]:
-    """The definitions that a statement refers to."""
+def _references(node: ast.stmt) -> Iterator[_Reference]:
+    """The names in a statement."""
     attributes: dict[int, str] = {}  # of which name, by the place of its node, which attribute is taken
     for each in ast.walk(node):
         if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
@@ -187,9 +205,15 @@ def _uses(module: _Module, node: ast.stmt) -> Iterator[tuple[Path, str]]:
     listed = _listed(node)
     for each in ast.walk(node):
         if isinstance(each, ast.Name):
-            for path, name in _resolve(module, each.id, attributes.get(id(each))):
-                if id(each) not in listed or not _is_class(path, name):
-                    yield path, name
+            yield _Reference(each.id, attributes.get(id(each)), id(each) in listed)
+
+
+def _used(module: _Module, references: list[_Reference]) -> Iterator[tuple[Path, str]]:
+    """The definitions that names refer to."""
+    for each in references:
+        for path, name in _resolve(module, each.name, each.attribute):
+            if not each.listed or not _is_class(path, name):
+                yield path, name
 
 
 def _listed(node: ast.stmt) -> set[int]:

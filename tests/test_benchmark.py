@@ -167,3 +167,30 @@ def test_that_many_patients_show_it_four_times_in_five():
         panel = Panel(data, ["a", "b"], n=200)
         shown += estimate.difference(panel, ["b"], ["a"], average="macro").low > 0
     assert 0.65 < shown / 200 < 0.93
+
+
+# One protocol ---------------------------------------------------------------------------------------
+
+
+def test_one_protocol_takes_complete_arms_of_one_network_once():
+    results = make_results({"a": 0.6, "b": 0.5, "c": 0.4, "d": 0.3, "e": 0.2}, seeds=(0,), n_epochs=1)
+    models = dict(zip("abcde", ["aunet"] * 4 + ["arfnet"], strict=True))
+    settings = dict(zip("abcde", "12233", strict=True))  # c is b again
+    runs = results.runs.assign(
+        model=results.runs["arm"].map(models), settings=results.runs["arm"].map(settings)
+    )
+    runs["label"] = "AU-Net, " + runs["arm"].str.upper()
+    results.runs = runs[(runs["arm"] != "d") | (runs["fold"] > 0)]
+    labels = dict(zip("abcde", runs["label"].unique(), strict=True))
+    results.best, results.last = (t.assign(label=t["arm"].map(labels)) for t in (results.best, results.last))
+
+    found = benchmark.one_protocol(results)
+    assert list(dict.fromkeys(found.runs["arm"])) == ["A", "B"]
+    assert set(found.last["arm"]) == {"A", "B"}
+    got, want = (
+        estimate.difference(Panel(each, arms), [arms[0]], [arms[1]])
+        for each, arms in ((found, ["A", "B"]), (results, ["a", "b"]))
+    )
+    assert got.value == want.value
+    with pytest.raises(ValueError, match="no setting with resnet has all"):
+        benchmark.one_protocol(results, model="resnet")

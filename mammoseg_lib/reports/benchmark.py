@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,35 @@ from mammoseg_lib.reports.arms import Results
 from mammoseg_lib.reports.estimate import LEVEL, Estimate, difference, point
 from mammoseg_lib.reports.panel import Panel, image_values
 from mammoseg_lib.splits import patients
+
+
+def one_protocol(results: Results, model: str = "aunet") -> Results:
+    """The settings of several studies that one network was trained with on the same images, as one study.
+
+    Kept are arms that have every fold and seed that any has; of two arms with the same settings the first.
+    Their labels take the place of their names, without the network, which all share.
+
+    Args:
+        results: Measured numbers, see `reports.gather`.
+        model: Name of the network.
+
+    Raises:
+        ValueError: No arm has all folds and seeds.
+    """
+    runs = results.runs[results.runs["model"] == model]
+    networks = runs[["fold", "seed"]].drop_duplicates()
+    arms = runs.groupby(["study", "arm"], sort=False)
+    settings = arms["settings"].agg(lambda column: tuple(sorted(column)))
+    chosen = settings[arms.size() == len(networks)].drop_duplicates()
+    if chosen.empty:
+        raise ValueError(f"no setting with {model} has all {len(networks)} folds and seeds")
+    tables = {}
+    for name in ("runs", "best", "last"):
+        table = getattr(results, name)
+        kept = table[pd.MultiIndex.from_frame(table[["study", "arm"]]).isin(chosen.index)]
+        label = kept["label"].str.removeprefix("AU-Net, ")
+        tables[name] = kept.assign(study="together", arm=label, label=label).reset_index(drop=True)
+    return SimpleNamespace(**tables)
 
 
 def pairs(panel: Panel, metric: str = "dsc", average: str = "micro") -> pd.DataFrame:

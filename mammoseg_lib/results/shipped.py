@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,17 @@ class Shipped:
     images: pd.DataFrame
 
     def of(self, config: RunConfig, settings: str) -> dict[str, pd.DataFrame] | None:
-        """The tables of one run, as those of a run on this machine; None if it is not there."""
-        if self.runs.empty:
+        """The tables of one run, as those of a run on this machine; None if it is not there.
+
+        What another study shipped for the same settings is the same run under another name.
+        """
+        key, held = _key(config), self
+        if key not in self._rows or self._rows[key]["settings"] != settings:
+            held, key = _by_settings(self.profile, _state(self.profile)).get(settings, (None, None))
+        if held is None:
             return None
-        rows = self.runs[_of(self.runs, config) & (self.runs["settings"] == settings)]
-        if rows.empty:
-            return None
-        images = self.images[_of(self.images, config)].reset_index(drop=True)
-        row = rows.iloc[0].drop(KEYS).to_dict()
+        images = held.images.iloc[held._places[key]].reset_index(drop=True)
+        row = {name: value for name, value in held._rows[key].items() if name not in KEYS}
         labels = config.labels
         image_labels = {name: labels[name] for name in IMAGE_LABELS}
         current = row.pop("reference") == reference_state()
@@ -60,6 +64,27 @@ class Shipped:
             "best": labeled(best, image_labels),
             "last": labeled(_last(images), image_labels),
         }
+
+    @cached_property
+    def _rows(self) -> dict[tuple, dict]:
+        return {tuple(row[name] for name in KEYS): row for row in self.runs.to_dict("records")}
+
+    @cached_property
+    def _places(self) -> dict[tuple, np.ndarray]:
+        return self.images.groupby(list(KEYS), sort=False).indices
+
+
+def _state(profile: str) -> tuple[tuple[Path, int], ...]:
+    """The files of origin of all studies in a profile, and when each was written."""
+    found = sorted(paths.results().glob(f"*.{profile}.runs.csv"))
+    return tuple((path, path.stat().st_mtime_ns) for path in found)
+
+
+@lru_cache(maxsize=4)
+def _by_settings(profile: str, state: tuple[tuple[Path, int], ...]) -> dict[str, tuple[Shipped, tuple]]:
+    """Every shipped run of a profile by the digest of its settings: the results that have it, and its key."""
+    studies = [read(path.name.removesuffix(f".{profile}.runs.csv"), profile) for path, _ in state]
+    return {row["settings"]: (each, key) for each in studies for key, row in each._rows.items()}
 
 
 def files(study: str, profile: str) -> tuple[Path, Path]:
@@ -231,7 +256,7 @@ def _numbers(config: RunConfig, run: Run) -> pd.DataFrame:
     last = run.last.pivot_table(list(COUNTS), "sample_id", "epoch").astype(int)
     texts = {f"last_{name}": last[name].apply(lambda row: " ".join(map(str, row)), axis=1) for name in COUNTS}
     table = best.assign(
-        patient_id=best["patient_id"].map(_pseudonym, na_action="ignore"),
+        patient_id=best["patient_id"].map(pseudonym, na_action="ignore"),
         first_epoch=int(run.last["epoch"].min()),
         **{name: best["sample_id"].map(text) for name, text in texts.items()},
     )
@@ -240,8 +265,8 @@ def _numbers(config: RunConfig, run: Run) -> pd.DataFrame:
     return labeled(table, dict(zip(KEYS, _key(config), strict=True)))
 
 
-def _pseudonym(patient: str) -> str:
-    """Tells patients apart without the id of the release."""
+def pseudonym(patient: str) -> str:
+    """Tells patients apart without the id of the release; shipped and here alike, so that both pair."""
     return "p" + hashlib.sha256(patient.encode()).hexdigest()[:8]
 
 

@@ -113,10 +113,14 @@ def results_of(
 def _of_run(run: Run, config: RunConfig) -> dict[str, pd.DataFrame]:
     labels = config.labels
     image_labels = {name: labels[name] for name in shipped.IMAGE_LABELS}
+    best, last = (
+        table.assign(patient_id=table["patient_id"].map(shipped.pseudonym, na_action="ignore"))
+        for table in (run.per_image, run.last)
+    )
     return {
         "runs": pd.DataFrame([{**labels, "origin": shipped.HERE, "current": True, **shipped.describe(run)}]),
-        "best": shipped.labeled(run.per_image, image_labels),
-        "last": shipped.labeled(run.last, image_labels),
+        "best": shipped.labeled(best, image_labels),
+        "last": shipped.labeled(last, image_labels),
     }
 
 

@@ -120,8 +120,12 @@ def find(config: RunConfig) -> Run | None:
     Told by settings and code. Where the images (or the weights that the network started from) are not at
     hand, those that the run saw are taken for the right ones; where they are, they must be the same.
     """
-    candidates = _index().get((settings_digest(config), run_code(config)), ())
-    runs = [run for run in candidates if config.training.precision in ("auto", run.config["precision"])]
+    runs = [
+        run
+        for run in _index().get(settings_digest(config), ())
+        if run.config["code"] == run_code(config)
+        and config.training.precision in ("auto", run.config["precision"])
+    ]
     if not runs:
         return None
     key = config.data.key()
@@ -135,26 +139,26 @@ def complete(configs: Iterable[RunConfig]) -> list[Run]:
     return [run for config in configs if (run := find(config)) is not None]
 
 
-def _index() -> dict[tuple[str, str], list[Run]]:
-    """The complete runs on this machine by the digests of their settings and code."""
+def _index() -> dict[str, list[Run]]:
+    """The complete runs on this machine by the digest of their settings."""
     folder = paths.runs()
     return _index_of(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
 
 
 @lru_cache(maxsize=4)
-def _index_of(folder: Path, _modified: int) -> dict[tuple[str, str], list[Run]]:
-    index: dict[tuple[str, str], list[Run]] = {}
+def _index_of(folder: Path, _modified: int) -> dict[str, list[Run]]:
+    index: dict[str, list[Run]] = {}
     for path in folder.glob("[!.]*"):
-        if key := _key(path):
-            index.setdefault(key, []).append(Run(path))
+        if settings := _settings(path):
+            index.setdefault(settings, []).append(Run(path))
     return index
 
 
 @lru_cache(maxsize=4096)
-def _key(folder: Path) -> tuple[str, str] | None:
-    """The digests of a run; complete runs never change. None for what is no run of this layout."""
+def _settings(folder: Path) -> str | None:
+    """The digest of a run's settings; complete runs never change. None for what is no run of this layout."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return config["settings"], config["code"]
+        return config["settings"] if "code" in config else None
     except (OSError, ValueError, KeyError):
         return None
