@@ -106,11 +106,6 @@ def read(study: str, profile: str) -> Shipped:
     )
 
 
-def known(study: Study, profile: str) -> Shipped:
-    """What is shipped that a study may take: its own results, or those that its file names."""
-    return read(study.file.shipped_with or study.name, profile)
-
-
 def add(study: Study, profile: str) -> int:
     """Add the complete runs of this machine to the shipped results; those there already are replaced.
 
@@ -147,11 +142,11 @@ def add(study: Study, profile: str) -> int:
 
 def missing(study: Study, profile: str) -> list[RunConfig]:
     """The runs of a study that neither this machine nor the shipped results have, the most telling first."""
-    there = known(study, profile)
+    known = read(study.name, profile)
     return [
         config
         for config in study.plan(profile)
-        if find(config) is None and not there.of(config, settings_digest(config))
+        if find(config) is None and not known.of(config, settings_digest(config))
     ]
 
 
@@ -167,10 +162,10 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
     for study in studies:
         if profile not in study.file.profiles:
             continue
-        there, absent = known(study, profile), missing(study, profile)
+        known, absent = read(study.name, profile), missing(study, profile)
         configs = study.plan(profile)
-        shipped = sum(there.of(config, settings_digest(config)) is not None for config in configs)
-        measured = there.runs[there.runs["device"] == "cpu"]["minutes"] if len(there.runs) else []
+        shipped = sum(known.of(config, settings_digest(config)) is not None for config in configs)
+        measured = known.runs[known.runs["device"] == "cpu"]["minutes"] if len(known.runs) else []
         each = float(measured.median()) if len(measured) else study.profile(profile).minutes
         here = len(configs) - shipped - len(absent)
         rows.append((study.name, shipped, here, len(absent), round(each * len(absent))))

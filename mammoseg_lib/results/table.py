@@ -74,7 +74,7 @@ def load_results(
     """
     study = study if isinstance(study, Study) else load_study(study)
     configs = study.plan(profile, arms=arms, folds=folds, seeds=seeds, **overrides)
-    return results_of(configs, shipped.known(study, profile))
+    return results_of(configs, shipped.read(study.name, profile))
 
 
 def results_of(

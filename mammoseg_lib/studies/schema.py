@@ -101,7 +101,6 @@ class StudyFile(Parts):
         plain: Whether methods are run without a variant, too.
         profiles: Settings by profile.
         notebooks: Which notebooks read its runs.
-        shipped_with: The study among whose shipped results those of this one are, if not its own.
     """
 
     title: str
@@ -113,7 +112,6 @@ class StudyFile(Parts):
     plain: bool = True
     profiles: dict[str, Profile]
     notebooks: list[str] = []
-    shipped_with: str | None = None
 
 
 @dataclass(frozen=True)
