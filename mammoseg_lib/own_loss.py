@@ -16,7 +16,7 @@ import yaml
 
 from mammoseg_lib import reports
 from mammoseg_lib.losses.own import is_own
-from mammoseg_lib.results import Results
+from mammoseg_lib.reports.arms import Results
 from mammoseg_lib.storage import atomic_file
 from mammoseg_lib.studies import Study, load_study
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,9 +13,7 @@ from mammoseg_lib import own_loss
 from mammoseg_lib.cli.app import app
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.losses.properties import EMPTY, FINITE, OWN, SIZE, UNTOUCHED, properties
-from mammoseg_lib.results import results_of
 from mammoseg_lib.results.shipped import missing
-from mammoseg_lib.runs import execute
 from mammoseg_lib.studies import load_study
 from tests.measured import make_results
 
@@ -130,7 +129,7 @@ def test_the_command_fails_where_a_property_does(file, quick):
     [
         ("map_of_pixels", r"must give one value per sample, \(2,\), or one in all, not \(2, 1, 64, 64\)"),
         ("thresholded", "gives values without a gradient: no network can be trained with it"),
-        ("Goood", "has no 'Goood'; it has .*did you mean 'Good'"),
+        ("Goood", "has no 'Goood'; it has .*'Good'.*; did you mean '"),
     ],
 )
 def test_what_cannot_be_tried_is_refused_in_a_sentence(file, what, says):
@@ -192,15 +191,22 @@ def test_differences_are_those_of_pairs():
     assert own_loss.differences(make_results({"bce": 0.5})).empty
 
 
-def test_it_is_trained_from_its_file(file, tmp_path, monkeypatch):
-    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
-    study = own_loss.study_of(f"{file}:good")
-    small = {
-        "data": {"n_images": 10, "image_size": 32, "phantom_size": 64},
-        "training": {"epochs": 1},
-        "model": {"base_width": 4},
-    }
-    (config,) = study.plan("demo", arms=["mine"], folds=[0], **small)
-    runs = results_of([config], runs={0: execute(config)}).runs
-    assert runs["arm"].tolist() == ["mine"]
-    assert runs["loss"].iloc[0].endswith("area.py:good")
+@pytest.mark.parametrize("failed", [{}, {1: "its process ended"}])
+def test_the_command_trains_it_beside_the_plain_ones(file, quick, monkeypatch, failed):
+    """With runs and results made up: that runs of such losses train is tested with the runs."""
+    planned = []
+
+    def train_all(configs, report):
+        planned.extend(configs)
+        return SimpleNamespace(done={}, failed=failed)
+
+    results = make_results({"dice_bce": 0.6, "bce": 0.5, "mine": 0.7}, equal_sizes=True)
+    monkeypatch.setattr("mammoseg_lib.runs.train_all", train_all)
+    monkeypatch.setattr("mammoseg_lib.results.results_of", lambda configs, runs: results)
+    done = tried(f"{file}:Good", "--train")
+    assert {config.arm for config in planned} == {"dice_bce", "bce", "mine"}
+    assert all(config.data.phantoms for config in planned)
+    assert re.search(r"\+10\.0 \[.*\]  dice_bce \(5 folds, 2 seeds\)", done.output)
+    assert f"mammoseg train {file.with_name('area.Good.yaml')} --profile reduced --missing" in done.output
+    assert done.exit_code == bool(failed)
+    assert ("1 of 6 runs failed" in done.output) == bool(failed)
