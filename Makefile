@@ -7,6 +7,8 @@
 # make notebooks re-execute the committed notebooks in place (demo profile)
 # make lock      renew requirements.txt after a change in pyproject.toml
 # make clean     remove phantoms, caches and logs; finished runs and the virtual environment stay
+#
+# CPU=1          install without CUDA, 2 GB in place of 6 (Linux; for Windows and macOS there is none anyway)
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -23,12 +25,22 @@ export OMP_WAIT_POLICY := PASSIVE
 .DEFAULT_GOAL := figures
 .PHONY: figures test lab site bench lint notebooks lock clean
 
-# The exact lock, hash-checked. The project itself goes in last, editable and without dependencies,
+# The exact lock, hash-checked; or all of it but CUDA and what is built for it. torch and torchvision without CUDA
+# are other files under the same versions, with hashes that no lock can hold beside these: uv takes them, unchecked,
+# from the index that PyTorch keeps for them. The project itself goes in last, editable and without dependencies,
 # built by the setuptools of the lock so that no second, unpinned build environment is made.
 $(READY): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
+ifdef CPU
+	sed -nE 's/^(torch|torchvision|triton|cuda-[^=]*|nvidia-[^=]*)==.*/\1/p' requirements.txt > $(VENV)/not-on-cpu.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --excludes $(VENV)/not-on-cpu.txt \
+	    -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu \
+	    $$(sed -nE 's/^((torch|torchvision)==[^ ]*).*/\1/p' requirements.txt)
+else
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+endif
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -37,7 +49,8 @@ figures: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
-	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home $(BIN)/python -m pytest --nbval notebooks \
+	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home \
+	    $(BIN)/python -m pytest --nbval --nbval-current-env notebooks \
 	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n $(CORES) --dist loadfile; \
 	    status=$$?; rm -rf $$home; exit $$status
 

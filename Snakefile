@@ -83,7 +83,7 @@ rule train_run:
     resources:
         mem_mb=16000 if PROFILE == "paper" else 3000,
         runtime=24 * 60 if PROFILE == "paper" else 120,
-        slurm_extra="'--gres=gpu:1'" if PROFILE == "paper" else "",
+        gres="gpu:1" if PROFILE == "paper" else "",
     retries: 1
     shell:
         MAMMOSEG + " train {wildcards.study} --profile " + PROFILE

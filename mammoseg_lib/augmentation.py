@@ -29,6 +29,8 @@ import solt.transforms as slt
 from jaxtyping import Bool, Float
 from solt.core import BaseTransform
 
+from mammoseg_lib.checks import check_choice
+
 Augment = Callable[
     [Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"], int],
     tuple[Float[np.ndarray, "a b"], Bool[np.ndarray, "a b"]],
@@ -171,7 +173,6 @@ def build_augmentation(name: str, size: int) -> Augment | None:
     Raises:
         ValueError: For an unknown name, with the known ones.
     """
-    if name not in AUGMENTATIONS:
-        raise ValueError(f"augmentation {name!r} is not one of {', '.join(AUGMENTATIONS)}")
+    check_choice("augmentation", name, tuple(AUGMENTATIONS))
     transforms = AUGMENTATIONS[name](size)
     return Augmentation(transforms, size) if transforms else None

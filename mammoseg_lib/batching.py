@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -50,6 +51,7 @@ class SegmentationDataset(Dataset):
         density = self.table["acr_density"].astype("Float32").to_numpy(np.float32, na_value=np.nan)
         self.acr_density = torch.from_numpy(density)
         self.loss, self.augment, self.seed, self.epoch = loss, augment, seed, 0
+        self._shared: tuple[int, _Order, DataLoader] | None = None
         self.features = {} if augment else self._features(self.masks, self.spacing_mm)
 
     def __len__(self) -> int:
@@ -92,25 +94,66 @@ class SegmentationDataset(Dataset):
             order = SequentialSampler(self)
         else:
             order = RandomSampler(self, generator=torch.Generator().manual_seed(shuffle_seed))
-        # Without alterations there is nothing to do but to index a tensor.
-        workers = workers if self.augment else 0
-        # A plain fork of a process that runs threads can hang.
-        context = multiprocessing.get_context("spawn") if workers else None
         batches = BatchSampler(order, size, drop_last=False)
-        return DataLoader(
-            self,
-            sampler=batches,
-            batch_size=None,
-            num_workers=workers,
-            multiprocessing_context=context,
-            worker_init_fn=_one_thread,
-        )
+        # Without alterations there is nothing to do but to index a tensor.
+        if not (workers and self.augment):
+            return DataLoader(self, sampler=batches, batch_size=None)
+        return self._by_workers(batches, workers)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_shared": None}
+
+    def _by_workers(self, batches: BatchSampler, workers: int) -> DataLoader:
+        """The loader whose processes live as long as this data set: starting them takes many seconds."""
+        if self._shared is None or self._shared[0] != workers:
+            order = _Order()
+            loader = DataLoader(
+                _OfEpoch(self),
+                sampler=order,
+                batch_size=None,
+                num_workers=workers,
+                # A plain fork of a process that runs threads can hang.
+                multiprocessing_context=multiprocessing.get_context("spawn"),
+                worker_init_fn=_one_thread,
+                persistent_workers=True,
+                generator=torch.Generator(),
+            )
+            self._shared = workers, order, loader
+        _, order, loader = self._shared
+        order.batches, order.epoch = batches, self.epoch
+        # A loader without processes draws one number each time; so that dropout goes on alike, here as well.
+        torch.empty((), dtype=torch.int64).random_()
+        return loader
 
     def _features(self, masks: np.ndarray, spacings: np.ndarray) -> dict[str, Tensor]:
         if self.loss is None or not len(masks):
             return {}
         rows = zip(masks, map(known_spacing, spacings), strict=True)
         return stack_features([self.loss.target_features(mask, spacing) for mask, spacing in rows])
+
+
+class _Order:
+    """The batches of an epoch, each with its number, for processes that have the data set of the first."""
+
+    batches: BatchSampler
+    epoch: int
+
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        return ((self.epoch, batch) for batch in self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _OfEpoch(Dataset):
+    """A data set that is told the epoch with the positions."""
+
+    def __init__(self, data: SegmentationDataset):
+        self.data = data
+
+    def __getitem__(self, item: tuple[int, list[int]]) -> tuple[Tensor, Batch]:
+        self.data.epoch, positions = item
+        return self.data[positions]
 
 
 def _one_thread(worker: int) -> None:

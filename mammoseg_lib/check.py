@@ -17,13 +17,19 @@ from tqdm import tqdm
 
 from mammoseg_lib import paths
 from mammoseg_lib.datasets import DataError, Problem
+from mammoseg_lib.datasets.files.remarks import remarks
 from mammoseg_lib.datasets.sample import printable
+from mammoseg_lib.preprocessing.breast import breast_mask, without_frame
 from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates, structure
 from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import digest
 
 TALLIED = ("pathology", "acr_density", "birads", "view", "laterality", "split")
 UNKNOWN = "unknown"
+WHOLE_FRAME = (
+    "of which the whole frame counts as breast: there is no background, or it is not told from tissue"
+)
+NAMED = 5  # of the images that a remark is about
 LABELS = {
     "images": "images that can be used",
     "images_with_mass": "  with a mass",
@@ -46,6 +52,7 @@ class Report:
         duplicates: Pairs of sample ids whose images show the same picture, maybe in another size or contrast;
             see `duplicates.near_duplicates`. Those with the same pixels are among them.
         disagreements: Sample ids of which the source's own table says something else, by what it says.
+        remarks: Sample ids of images that are whole, and of which one should know something, by what that is.
     """
 
     source: Source
@@ -54,6 +61,7 @@ class Report:
     same_pixels: tuple[tuple[str, ...], ...]
     duplicates: tuple[tuple[str, str], ...]
     disagreements: dict[str, list[str]]
+    remarks: dict[str, list[str]]
 
     @property
     def broken(self) -> tuple[Problem, ...]:
@@ -135,6 +143,7 @@ class Report:
             "duplicates": [list(pair) for pair in self.duplicates],
             "patients_across_splits": self.patients_across_splits(),
             "disagreements": self.disagreements,
+            "remarks": self.remarks,
             "problems": [asdict(problem) | {"path": self._relative(problem)} for problem in self.problems],
         }
 
@@ -155,6 +164,11 @@ class Report:
             for what, names in self.disagreements.items()
             if names
         ]
+        for what, names in self.remarks.items():
+            more = ", ..." if len(names) > NAMED else ""
+            lines.append(f"images {what}: {len(names)} ({', '.join(names[:NAMED])}{more})")
+        if not len(self.table):
+            lines.append("no image can be used")
         return "\n".join(lines)
 
     def _whole_line(self) -> str:
@@ -195,15 +209,18 @@ def check_source(
     read = run_map(partial(_examine, source), (row for _, row in table.iterrows()))
     bar = tqdm(read, total=len(table), desc=f"check {source.name}", unit="image", disable=not progress)
     found = list(bar)
-    broken = [isinstance(item, Problem) for item in found]
+    broken = np.array([isinstance(item, Problem) for item in found], dtype=bool)
     problems += [item for item in found if isinstance(item, Problem)]
-    table = table[[not failed for failed in broken]].reset_index(drop=True)
+    table = table[~broken].reset_index(drop=True)
     names, seen = table["sample_id"].tolist(), [item for item in found if not isinstance(item, Problem)]
-    details = np.array([detail for _, detail in seen], np.float32).reshape(len(seen), 2, SIDE, SIDE)
+    details = np.array([detail for _, detail, _ in seen], np.float32).reshape(len(seen), 2, SIDE, SIDE)
     pairs = {(i, j) for i, j, _ in near_duplicates(details)}
     places: dict[str, list[int]] = {}
-    for place, (pixels, _) in enumerate(seen):
+    said: dict[str, list[str]] = {}
+    for place, (pixels, _, remarks_) in enumerate(seen):
         places.setdefault(pixels, []).append(place)
+        for what in remarks_:
+            said.setdefault(what, []).append(names[place])
     equal = {pair for same in places.values() for pair in combinations(same, 2)}
     return Report(
         source,
@@ -212,14 +229,23 @@ def check_source(
         same_pixels=groups(names, equal),
         duplicates=tuple((names[i], names[j]) for i, j in sorted(pairs | equal)),
         disagreements=source.reader.disagreements(source.root, table),
+        remarks=said,
     )
 
 
-def _examine(source: Source, row: pd.Series) -> tuple[str, Float[np.ndarray, "2 s s"]] | Problem:
-    """A digest of an image's size and pixels and its `structure`, or why it cannot be read."""
+def _examine(source: Source, row: pd.Series) -> tuple[str, Float[np.ndarray, "2 s s"], list[str]] | Problem:
+    """A digest of an image's size and pixels, its `structure` and remarks, or why it cannot be read."""
     try:
         image = source.load(row).image
+        said = remarks(Path(row["image_path"]))
     except DataError as error:
         return Problem.broken(error)
     digest_ = hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
-    return digest_, structure(image)
+    if source.modality == "mammography" and _fills_the_frame(image):
+        said.append(WHOLE_FRAME)
+    return digest_, structure(image), said
+
+
+def _fills_the_frame(image: Float[np.ndarray, "h w"]) -> bool:
+    breast = breast_mask(without_frame(image))
+    return bool(breast.any(0).all() and breast.any(1).all() and breast.mean() > 0.9)

@@ -101,8 +101,8 @@ def check_options(
 
 
 def as_mask(
-    mask: Shaped[Mask, ...], what: str = "the mask", axes: Sequence[int] = (2,)
-) -> Bool[np.ndarray, ...]:
+    mask: Shaped[Mask, "*_"], what: str = "the mask", axes: Sequence[int] = (2,)
+) -> Bool[np.ndarray, "*_"]:
     """A mask of any usual kind as a contiguous boolean array on the CPU; one that is that comes back itself.
 
     The kinds are boolean; 0 and 1 of any integer or floating type; and 0 and 255, as pictures store them.
@@ -139,11 +139,11 @@ def as_mask(
 
 
 def as_masks(
-    first: Shaped[Mask, ...],
-    second: Shaped[Mask, ...],
+    first: Shaped[Mask, "*_"],
+    second: Shaped[Mask, "*_"],
     what: tuple[str, str] = ("the prediction", "the target"),
     axes: Sequence[int] = (2,),
-) -> tuple[Bool[np.ndarray, ...], Bool[np.ndarray, ...]]:
+) -> tuple[Bool[np.ndarray, "*_"], Bool[np.ndarray, "*_"]]:
     """Two masks of one shape, read by `as_mask`.
 
     Raises:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from tqdm import tqdm
 
 from mammoseg_lib import paths
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample
 from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, write_png, write_table
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
+from mammoseg_lib.preprocessing.cache import EXPORTED
 from mammoseg_lib.sources import Source
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
+RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
+"""What no file may be called on Windows, whatever its suffix."""
 WINDOWS = {"sigmoid": "sigmoid", "percentiles": (0.5, 99.5), "none": None}
 
 
@@ -68,13 +72,12 @@ def export(
         ValueError: If the window is unknown.
         DataError: If the folder exists, or nothing can be exported.
     """
-    if window not in WINDOWS:
-        raise ValueError(f"unknown window {window!r}; known: {', '.join(WINDOWS)}")
+    check_choice("window", window, tuple(WINDOWS))
     settings = Preprocessing(size=size or 1, crop="none", resize="pad", window=WINDOWS[window])
     folder = folder.resolve()
     lock = paths.cache() / f"export-{digest(str(folder))}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with locked(lock):
         if folder.exists():
             raise DataError(folder, "exists already; an export is written to a new folder")
         with atomic_folder(folder) as partial_folder, parallel_map(jobs, preload=__name__) as run_map:
@@ -82,8 +85,11 @@ def export(
                 (partial_folder / name).mkdir()
             table, problems = source.scan(run_map)
             table = source.reader.select(table, **filters)
-            if table["sample_id"].map(_file_name).duplicated().any():
-                raise DataError(source.root, "some sample ids differ in / and _ alone; files cannot")
+            if table["sample_id"].map(_file_name).str.casefold().duplicated().any():
+                raise DataError(
+                    source.root,
+                    "some sample ids differ in capitals or special characters alone; files cannot",
+                )
             work = partial(_export_row, partial_folder, source, settings, size is not None)
             bar = partial(tqdm, desc=f"export {source.name}", unit="image", disable=not progress)
             found = list(bar(run_map(work, table.iterrows()), total=len(table)))
@@ -93,7 +99,7 @@ def export(
                 raise DataError(source.root, f"no image to export; {len(problems)} problems")
             write_table(partial_folder, rows)
             recipe = {"source": source.name, "real": source.real, "window": window, "size": size, **filters}
-            write_json(partial_folder / "export.json", recipe)
+            write_json(partial_folder / EXPORTED, recipe)
     return Export(folder, len(rows), tuple(problems))
 
 
@@ -122,7 +128,9 @@ def _export_row(
 
 
 def _file_name(sample_id: str) -> str:
-    return f"{sample_id}.png".replace("/", "_")
+    """One that every system can have: not CON or a:b, which are devices on Windows."""
+    name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", sample_id)
+    return f"_{name}.png" if RESERVED.fullmatch(name.partition(".")[0]) else f"{name}.png"
 
 
 def _resized(sample: Sample, settings: Preprocessing) -> Sample:

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from mammoseg_lib import paths
 from mammoseg_lib.outputs import output_folder, publishing
@@ -19,6 +23,23 @@ from mammoseg_lib.provenance import environment, notebook_digest
 from mammoseg_lib.storage import atomic_file, write_json
 from mammoseg_lib.studies import PROFILES
 from mammoseg_lib.yaml_files import nearest
+
+
+class _ThisPython(KernelSpecManager):
+    """The kernel is the interpreter that runs this program.
+
+    What stands under the name python3 in a user's own folder, or in JUPYTER_PATH, may be of another
+    environment, and would be found first.
+    """
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+class _Kernel(AsyncKernelManager):
+    @default("kernel_spec_manager")
+    def _this_python(self) -> KernelSpecManager:
+        return _ThisPython(parent=self)
 
 
 class NotebookError(RuntimeError):
@@ -173,7 +194,13 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
     try:
         # In the notebook's own folder, which is where JupyterLab and nbval run it too.
         papermill.execute_notebook(
-            source, target, parameters, cwd=source.parent, kernel_name="python3", progress_bar=progress
+            source,
+            target,
+            parameters,
+            cwd=source.parent,
+            kernel_name="python3",
+            kernel_manager_class=_Kernel,
+            progress_bar=progress,
         )
     except PapermillExecutionError as error:
         failed.parent.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from types import ModuleType
 
 CHUNK = 4  # tasks sent at once: what they share, as the table of a release, is sent once for all of them
 RunMap = Callable[[Callable, Iterable], Iterable]
@@ -31,10 +33,32 @@ def parallel_map(jobs: int, preload: str = "mammoseg_lib") -> Iterator[RunMap]:
     if method == "forkserver":
         context.set_forkserver_preload([preload])
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
-        yield partial(pool.map, chunksize=CHUNK)
+
+        def run_map(work: Callable, *tasks: Iterable) -> Iterable:
+            with without_script():
+                return pool.map(work, *tasks, chunksize=CHUNK)
+
+        yield run_map
+
+
+@contextmanager
+def without_script() -> Iterator[None]:
+    """Processes that are started in this block do not run the script that asks for them.
+
+    They would import it, as if they needed it, and so run it again where nothing in it stands below
+    `if __name__ == "__main__":`; and then wait for the locks of the one that waits for them.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _start_worker() -> None:
+    # An interruption is told once, by the process that asked; these end with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2
 
     cv2.setNumThreads(1)

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from filelock import FileLock
 
 from mammoseg_lib import paths
+from mammoseg_lib.checks import check_name
 from mammoseg_lib.datasets.sample import DataError, Problem, Reader, Sample, check_file, printable
 from mammoseg_lib.phantoms.population import named_population
 from mammoseg_lib.phantoms.writer import Writer
 from mammoseg_lib.source_code import code_digest
-from mammoseg_lib.storage import write_json
+from mammoseg_lib.storage import locked, write_json
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def open_source(
         ValueError: If the name or the population is unknown.
         DataError: If a folder was asked for and is not there, or real data is required and absent.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(SOURCES)}")
+    check_name("source", name, SOURCES)
     if root is not None:
         if absent and not Path(root).is_dir():
             return Source(name, None, real=True)
@@ -160,10 +159,31 @@ def open_source(
     if absent:
         return Source(name, None, real=True)
     if phantoms is False:
-        raise DataError(
-            data or "MAMMOSEG_DATA", f"no folder {release!r} here; see data/README.md for where to get it"
-        )
+        hint = advice(name) or "see data/README.md for where to get it"
+        raise DataError(data or "MAMMOSEG_DATA", f"no folder {release!r} here; {hint}")
     return Source(name, phantom_folder(name, n_images, size, population=population), real=False)
+
+
+def advice(name: str) -> str:
+    """Where real data lies one step from where MAMMOSEG_DATA points, and what to do; else an empty text."""
+    data, release = paths.real_data(), SOURCES[name].reader.FOLDER
+    if data is None or not data.is_dir() or (data / release).is_dir():
+        return ""
+    below = [each for each in sorted(data.iterdir()) if each.is_dir() and (each / release).is_dir()]
+    for place in (data.parent, *below):
+        if (place / release).is_dir():
+            return f"it is in {printable(place)}: set MAMMOSEG_DATA to that"
+    for place in (data, *(each for each in sorted(data.iterdir()) if each.is_dir())):
+        if _holds(name, place):
+            return f"{printable(place)} looks like it: give it with --root, or call it {release!r}"
+    return ""
+
+
+def _holds(name: str, folder: Path) -> bool:
+    try:
+        return bool(SOURCES[name].reader.files(folder))
+    except (DataError, OSError):
+        return False
 
 
 def phantom_folder(
@@ -178,7 +198,7 @@ def phantom_folder(
     code = code_digest(known.write_phantoms)[:8]
     root = paths.phantoms() / f"{name}-{population}-{n_images}x{size}-seed{seed}-{code}" / known.reader.FOLDER
     root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.parent / ".lock"):
+    with locked(root.parent / ".lock"):
         if not root.is_dir():
             known.write_phantoms(root, n_images=n_images, size=size, seed=seed, population=population)
     return root
@@ -192,8 +212,8 @@ def fingerprint(root: Path, files: Sequence[Path]) -> str:
     """
     store = paths.cache() / "fingerprints" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     store.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.with_suffix(".lock")):
-        known = json.loads(store.read_text()) if store.exists() else {}
+    with locked(store.with_suffix(".lock")):
+        known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
         seen = {}
         for path in files:
             name = printable(path.relative_to(root).as_posix())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+
+from mammoseg_lib.checks import suggestion
 
 Model = TypeVar("Model")
 
@@ -26,6 +28,12 @@ class _Loader(yaml.SafeLoader):
             line = node.start_mark.line + 1
             raise YamlFileError(f"{', '.join(map(str, twice))} stands twice in the block at line {line}")
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 asks for a point and a sign in a number with an exponent.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def read_yaml(path: Path) -> dict:
@@ -67,8 +75,7 @@ def validated(model: type[Model], values: object, place: str) -> Model:
 def nearest(word: object, known: Iterable[object]) -> str:
     """A hint for somebody who wrote `word`: the nearest known word, or all of them."""
     known = [str(each) for each in known]
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return suggestion(str(word), known).removeprefix("; ") or f"known: {', '.join(known)}"
 
 
 def _sentence(slip: dict, model: type) -> str:

@@ -403,7 +403,7 @@ def test_bad_input(scene):
             augment(wrong, mask, 0)
     with pytest.raises(ValueError, match="of 31 pixels"):
         build_augmentation("encoder_decoders", 31)
-    with pytest.raises(ValueError, match="'flips' is not one of none, encoder_decoders"):
+    with pytest.raises(ValueError, match="augmentation='flips' is not one of 'none', 'encoder_decoders"):
         build_augmentation("flips", SIZE)
 
 

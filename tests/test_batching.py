@@ -92,3 +92,19 @@ def test_an_alteration_may_crop(prepared):
     images, batch = dataset[[0, 1, 2]]
     assert images.shape == batch.target.shape == (3, 1, 8, 8)
     assert batch.features["distance_map"].shape == (3, 8, 8)
+
+
+def test_processes_live_through_epochs_and_change_nothing(prepared):
+    alone, shared = (SegmentationDataset(prepared, EVERYTHING, augment=shift, seed=2) for _ in range(2))
+    identities = []
+    for number in (0, 1, 5):
+        torch.manual_seed(number)
+        expected = epoch(alone, number)
+        drawn = torch.rand(2)
+        torch.manual_seed(number)
+        found = epoch(shared, number, workers=1)
+        # The random numbers of the step, as of dropout, go on alike as well.
+        assert torch.equal(torch.rand(2), drawn)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        identities.append([worker.pid for worker in shared._shared[2]._iterator._workers])
+    assert identities[0] == identities[1] == identities[2]

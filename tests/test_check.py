@@ -6,14 +6,16 @@ from multiprocessing import get_all_start_methods
 
 import pytest
 
-from mammoseg_lib.check import check_source
+from mammoseg_lib.check import WHOLE_FRAME, check_source
+from mammoseg_lib.datasets.files.remarks import RAW
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.sources import SOURCES, Source, open_source
+from tests.faults.fault import edit_dicom
 from tests.faults.sources import write_busi, write_inbreast
 
 KEYS = [
     "phantoms", "source", "root", "ok", "counts", "tallies", "whole", "release", "masses_digest",
-    "same_pixels", "duplicates", "patients_across_splits", "disagreements", "problems",
+    "same_pixels", "duplicates", "patients_across_splits", "disagreements", "remarks", "problems",
 ]  # fmt: skip
 
 if "forkserver" in get_all_start_methods():
@@ -154,3 +156,28 @@ def test_real_busi(real_busi):
     assert len(report.duplicates) == 162
     assert len({name for pair in report.duplicates for name in pair}) == 258
     assert report.masses_digest() == SOURCES["busi"].reader.MASSES_DIGEST
+
+
+def test_what_should_be_known_of_whole_images_is_said(inbreast):
+    for name in ("100_aa", "101_aa"):
+        edit_dicom(
+            inbreast.root / "AllDICOMs" / f"{name}_MG_L_ML_ANON.dcm", PresentationIntentType="FOR PROCESSING"
+        )
+    report = check_source(inbreast)
+    assert report.remarks[RAW] == ["100", "101"]
+    assert f"images {RAW}: 2 (100, 101)" in report.text()
+    assert report.document()["remarks"] == report.remarks
+    # Noise from edge to edge, as these four images are, has no background to crop.
+    assert report.remarks[WHOLE_FRAME] == ["100", "101", "102", "103"]
+    assert report.broken == ()
+
+
+def test_nothing_that_can_be_used_is_a_report_not_a_traceback(inbreast, busi):
+    for source, files in ((inbreast, "AllDICOMs/*"), (busi, "*/*")):
+        for path in source.root.glob(files):
+            path.write_bytes(b"no image")
+        report = check_source(source)
+        assert report.counts()["images"] == 0
+        assert report.broken
+        assert report.text().endswith("no image can be used")
+        json.dumps(report.document())

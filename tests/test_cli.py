@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from mammoseg_lib.cli import main
 from mammoseg_lib.cli.app import app
+from mammoseg_lib.datasets import DataError
+from mammoseg_lib.sources import open_source, phantom_folder
+from tests.faults.sources import write_busi
 from tests.release import SQUARE, write_inbreast
 
 
@@ -130,3 +136,117 @@ def test_mistakes_are_one_line_never_a_traceback(arguments, message, tmp_path):
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+# --- phantoms in place of real data
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        (".", "data: set MAMMOSEG_DATA to that"),  # one folder too high
+        ("data/Dataset_BUSI_with_GT", "data: set MAMMOSEG_DATA to that"),  # the release itself
+        ("data/renamed", "give it with --root, or call it 'Dataset_BUSI_with_GT'"),
+        ("empty/below", "there is no 'Dataset_BUSI_with_GT' in MAMMOSEG_DATA"),
+    ],
+)
+def test_phantoms_that_were_taken_are_told_in_the_last_line(tmp_path, monkeypatch, place, advice):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    name = "renamed" if place.endswith("renamed") else "Dataset_BUSI_with_GT"
+    write_busi(tmp_path / "data" / name)
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / place))
+    out = tmp_path / "out"
+    options = ("--root", phantom_folder("busi", 6, 32), "--jobs", 1)
+    for command in (
+        ["check", "busi"],
+        ["check", "busi", "--json"],
+        ["prepare", "busi", "--size", 16],
+        ["export", "busi", "--out", out],
+    ):
+        result = _run("data", *command, *options)
+        assert result.exit_code == 0
+        last = result.output.strip().splitlines()[-1]
+        assert last.startswith("these were PHANTOMS, no images of patients")
+        assert advice in last
+        assert "PHANTOMS" not in (result.stdout if "--json" in command else "")
+    with pytest.raises(DataError, match=advice if "there is no" not in advice else "no folder"):
+        open_source("busi", phantoms=False)
+
+
+def test_nothing_is_said_where_the_data_is_real(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    write_busi(tmp_path / "data" / "Dataset_BUSI_with_GT")
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / "data"))
+    assert "PHANTOM" not in _run("data", "prepare", "busi", "--size", 16, "--jobs", 1).output
+
+
+# --- what training refuses is not listed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": {"name": "dice", "smoth": 1}}, "no option 'smoth'"),
+        ({"loss": {"name": "dicee"}}, "did you mean 'dice'"),
+        ({"model": {"name": "aunett"}}, "did you mean 'aunet'"),
+        ({"model": {"name": "aunet", "base_width": 0}}, "base_width"),
+        ({"data": {"protocol": "patient_fold"}}, "did you mean 'patient_folds'"),
+        ({"data": {"source": "inbrest"}}, "did you mean 'inbreast'"),
+        ({"data": {"image_size": 36}}, "not divisible"),
+        ({"training": {"augmentation": "flips"}}, "flips"),
+        (
+            {"loss": {"name": "bce_jaccard_then_focal_tversky"}},
+            r"begins after epoch 20.*combination_epochs\) 1 at most",
+        ),
+    ],
+)
+def test_what_training_refuses_is_not_listed(tmp_path, changes, words):
+    loss = changes.pop("loss", {"name": "dice"})
+    model = changes.pop("model", {"name": "aunet", "base_width": 8})
+    study = {
+        "title": "Mine",
+        "own": {"mine": {"label": "Mine", "loss": loss, "model": model}},
+        "methods": ["mine"],
+        "training": {"epochs": 2, **changes.pop("training", {})},
+        "data": {"image_size": 32, **changes.pop("data", {})},
+        "profiles": {"demo": {}},
+    }
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(study))
+    for options in (["--list"], []):
+        result = _run("train", path, *options)
+        assert result.exit_code == 1
+        assert re.search(words, str(result.exception)), result.exception
+        assert result.output == ""
+
+
+def test_an_interruption_is_one_line_from_the_first_import_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mammoseg_lib.cli.app.app", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    monkeypatch.setitem(sys.modules, "mammoseg_lib.cli.app", None)
+    monkeypatch.setattr("builtins.__import__", interrupted)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        monkeypatch.undo()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted; what was finished is kept\n" * 2
+
+
+def test_typers_own_end_of_an_interrupted_command_is_told_too(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mammoseg_lib.sources.open_source", interrupted)
+    monkeypatch.setattr(sys, "argv", ["mammoseg", "data", "check", "busi"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err.endswith("interrupted; what was finished is kept\n")

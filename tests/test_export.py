@@ -16,7 +16,7 @@ from mammoseg_lib import export as export_module
 from mammoseg_lib.cli.app import app
 from mammoseg_lib.datasets import COLUMNS, DataError, busi, folder, inbreast
 from mammoseg_lib.export import export
-from mammoseg_lib.preprocessing import Preprocessing, breast_mask, crop_and_window, prepare_sample
+from mammoseg_lib.preprocessing import Preprocessing, breast_mask, crop_and_window, prepare, prepare_sample
 from mammoseg_lib.sources import Source
 from tests.release import SQUARE, write_inbreast, write_phantoms
 
@@ -178,3 +178,56 @@ def test_real_images_make_the_round_trip(real_inbreast, tmp_path):
         shown = crop_and_window(original, Preprocessing(crop="none", window="sigmoid"))
         assert np.abs(read.image - shown.image).max() <= 0.51 * STEP
         np.testing.assert_array_equal(read.mask, original.mask)
+
+
+@pytest.mark.parametrize("window", ["sigmoid", "percentiles", "none"])
+@pytest.mark.parametrize("asked", ["sigmoid", (0.5, 99.5)])
+def test_what_was_windowed_is_not_windowed_again(tmp_path, window, asked):
+    source = Source("inbreast", write_phantoms("inbreast", tmp_path / "in", 3, 64), real=True)
+    export(source, tmp_path / "out", window=window, jobs=1)
+    back = Source("folder", tmp_path / "out", real=True)
+    once, plain = (
+        prepare(back, Preprocessing(size=32, crop="none", window=each), jobs=1).images
+        for each in (asked, None)
+    )
+    assert np.array_equal(once, plain) == (window != "none")
+
+
+def test_a_record_of_an_export_that_says_nothing_is_an_error(tmp_path):
+    source = Source("inbreast", write_phantoms("inbreast", tmp_path / "in", 3, 64), real=True)
+    export(source, tmp_path / "out", jobs=1)
+    (tmp_path / "out" / "export.json").write_text("{")
+    with pytest.raises(DataError, match=r"export\.json: does not say how"):
+        prepare(Source("folder", tmp_path / "out", real=True), Preprocessing(size=32), jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("ids", "files"),
+    [
+        (("a/b", "a:c", 'a"?*|<>\\d'), {"a_b.png", "a_c.png", "a_______d.png"}),
+        (
+            ("con", "NUL", "Com1", "aux.1", "console"),
+            {"_con.png", "_NUL.png", "_Com1.png", "_aux.1.png", "console.png"},
+        ),
+    ],
+)
+def test_files_have_names_that_every_system_can_have(source, tmp_path, monkeypatch, ids, files):
+    _rename(source, monkeypatch, ids)
+    export(source, tmp_path / "out", jobs=1)
+    assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == files
+    assert set(folder.index(tmp_path / "out")["sample_id"]) == set(ids)
+
+
+@pytest.mark.parametrize("ids", [("a/b", "a_b"), ("a", "A"), ("x:1", "x?1")])
+def test_ids_that_would_be_one_file_somewhere_are_refused(source, tmp_path, monkeypatch, ids):
+    _rename(source, monkeypatch, ids)
+    with pytest.raises(DataError, match="differ in capitals or special characters alone"):
+        export(source, tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def _rename(source, monkeypatch, ids):
+    """The source with its first images only, under these ids."""
+    table, _ = source.scan()
+    table = table.head(len(ids)).assign(sample_id=ids)
+    monkeypatch.setattr(Source, "scan", lambda *_: (table, []))

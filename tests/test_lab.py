@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from jupyter_client.kernelspec import get_kernel_spec
 
 from mammoseg_lib import lab, paths
 
@@ -15,6 +16,16 @@ def test_jupyterlab_opens_notebook_00_with_the_repository_as_its_root():
     assert (paths.PROJECT / lab.START).exists()
     assert {"--no-browser", "--allow-root"}.isdisjoint(command)
     assert lab.environment()["MAMMOSEG_EXPLORE"] == "1"
+
+
+def test_a_kernel_of_another_environment_in_the_users_folder_is_not_used(monkeypatch, tmp_path):
+    for name, value in lab.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    kernel = tmp_path / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps({"argv": ["another"], "display_name": "Another"}))
+    assert get_kernel_spec("python3").argv != ["another"]
 
 
 def test_port_address_browser_and_root_are_passed_on():

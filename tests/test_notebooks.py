@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 
 import nbformat
 import pytest
 from nbclient.exceptions import DeadKernelError
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from mammoseg_lib import notebooks, paths
 from mammoseg_lib.notebooks import (
@@ -73,6 +75,29 @@ def test_wrong_parameters_are_errors(place, given, message):
 
 def test_right_parameters_pass(place):
     check_parameters(place / "01_a.ipynb", {"n": 3, "name": "b", "items": [], "rate": 1})
+
+
+@pytest.fixture
+def foreign_kernel(tmp_path, monkeypatch):
+    """As another environment leaves it for all others: under the same name, found first."""
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = {"argv": [str(tmp_path / "other" / "python"), "{connection_file}"], "display_name": "Other"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+
+
+@pytest.mark.usefixtures("foreign_kernel")
+def test_a_kernel_of_another_environment_is_not_used(place):
+    nbformat.write(_notebook("import sys\nprint(sys.prefix)"), place / "01_a.ipynb")
+    cells = nbformat.read(run_notebook("01_a"), 4).cells
+    assert cells[-1].outputs[0].text.strip() == sys.prefix
+
+
+@pytest.mark.usefixtures("foreign_kernel")
+def test_nor_by_make_test():
+    assert re.search(r"-m pytest --nbval --nbval-current-env ", (paths.PROJECT / "Makefile").read_text())
+    assert NbvalKernelspecManager().get_kernel_spec(CURRENT_ENV_KERNEL_NAME).argv[0] == sys.executable
 
 
 def test_a_run_uses_the_profile_the_notebooks_folder_and_records_its_origin(place):

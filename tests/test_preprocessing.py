@@ -5,10 +5,12 @@ import os
 import shutil
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from mammoseg_lib import paths
 from mammoseg_lib.check import check_source
 from mammoseg_lib.datasets import DataError, Sample, inbreast
 from mammoseg_lib.datasets.folder.layout import write_table
@@ -387,3 +389,38 @@ def test_real_mass_fractions_are_those_the_paper_implies(real_inbreast):
     assert np.median(breast) == pytest.approx(0.0122, abs=0.0005)
     assert frame.mean() == pytest.approx(0.0104, abs=0.0003)
     assert (breast > 0).all()
+
+
+@pytest.mark.parametrize(("level", "noise"), [(40, 0), (40, 10), (40, 40), (100, 20), (20, 20)])
+def test_a_background_that_is_raised_or_noisy_is_none_of_the_breast(level, noise):
+    """Of 4095 gray values; the breast is that on a black background, to a pixel or two."""
+    image = np.zeros((192, 160), np.float32)
+    cv2.ellipse(image, (0, 90), (80, 70), 0, 0, 360, 0.3, -1)
+    image = cv2.GaussianBlur(image, (0, 0), 2)
+    background = level + noise * np.random.default_rng(0).standard_normal(image.shape)
+    raised = (image + background.clip(0) / 4095).astype(np.float32)
+    expected, found = (cv2.boundingRect(breast_mask(each).astype(np.uint8)) for each in (image, raised))
+    assert expected[2:] < (96, 160)
+    np.testing.assert_allclose(found, expected, atol=3)
+
+
+@pytest.mark.parametrize("size", [(10, 24), (14, 40), (8, 60)])
+def test_a_label_that_touches_the_breast_does_not_widen_it(size):
+    image = np.zeros((192, 160), np.float32)
+    cv2.ellipse(image, (0, 90), (80, 70), 0, 0, 360, 0.3, -1)
+    before = breast_mask(image)
+    height, width = size
+    image[80 : 80 + height, 78 : 78 + width] = 1
+    after = breast_mask(image)
+    assert not after[:, 100:].any()  # a stump of less than the thickness of a label
+    assert (after & before).sum() > 0.99 * before.sum()
+    assert (before | after)[:, :80].sum() == before[:, :80].sum()
+
+
+def test_a_source_of_which_nothing_can_be_prepared_says_why(tmp_path):
+    source = _source(tmp_path, n=2)
+    for path in (source.root / "AllDICOMs").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"(?s)no image that is asked for.*2 problems.*broken: .*not a DICOM"):
+        prepare(source, Preprocessing(size=16), jobs=1, with_masses=True)
+    assert not [path for path in paths.cache().glob("inbreast-*") if path.is_dir()]

@@ -373,3 +373,77 @@ def test_the_spacing_reaches_the_loss(prepared):
     for kept in (True, False):
         torch.testing.assert_close(values["mm", kept], values["pixel", kept] / 2)
     torch.testing.assert_close(values["mm", True], values["mm", False])
+
+
+class Pooled(nn.Module):
+    """Pools its maps to one pixel, where batch normalization has one value an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+        self.last = nn.Conv2d(4, 1, 1)
+
+    def forward(self, x):
+        maps = self.first(x)
+        return self.last(maps + self.pooled(maps))
+
+
+def test_a_last_batch_of_one_image_ends_no_training(prepared):
+    loss = build_loss("dice")
+    trainer = Trainer(Pooled(), loss, Training(epochs=2, batch_size=4), seed=0, device=CPU)
+    five = SegmentationDataset(prepared, tuple(prepared.table["sample_id"][:5]), loss)
+    history = fit(trainer, five, five)
+    assert history["train_loss"].notna().all()
+    assert all(part.training for part in trainer.model.train().modules())
+    norms = [part for part in trainer.model.modules() if isinstance(part, nn.BatchNorm2d)]
+    # Of the four batches two have one image: the first norm sees them all, the pooled one two.
+    assert [int(norm.num_batches_tracked) for norm in norms] == [4, 2]
+
+
+def test_one_image_where_there_is_a_spread_trains_as_ever(parts):
+    """Of a batch of one nothing changes but what would have failed."""
+    ours, bare = _trainer(), _trainer()
+    images, batch = parts[0][[0]]
+    for trainer in (ours, bare):
+        torch.manual_seed(1)
+        trainer.model.train()
+    value = ours.step(images, batch)
+    expected = bare.loss(bare.model(images), batch).mean().detach()
+    assert float(value) == float(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"learning_rate": 0.5}, "settings"),
+        ({"loss": "dice"}, "loss"),
+        ({"loss": {"name": "spatial_matching", "variant": "basic"}}, "loss"),
+        ({"loss": {"name": "spatial_matching", "core": "dice"}}, "loss"),
+    ],
+)
+def test_a_checkpoint_of_another_seed_loss_or_setting_is_not_gone_on_with(parts, tmp_path, changes, word):
+    _trainer().save(tmp_path / "c.pt")
+    loss = changes.get("loss", "spatial_matching")
+    loss = build_loss(**loss) if isinstance(loss, dict) else build_loss(loss)
+    settings = {"epochs": 5, "batch_size": 3, "learning_rate": changes.get("learning_rate", 0.01)}
+    other = Trainer(TinyNet(), loss, Training(**settings), seed=changes.get("seed", 0), device=CPU)
+    with pytest.raises(
+        TrainingError, match=rf"c\.pt is of another run: its {word} differ; give another path"
+    ):
+        fit(other, *parts, checkpoint=tmp_path / "c.pt")
+
+
+def test_a_loss_that_was_used_is_still_the_same_loss(prepared, tmp_path):
+    trainer, parts = _changing(prepared, PHASES, epochs=5)
+    trainer.run_epoch(*parts)
+    trainer.save(tmp_path / "c.pt")
+    again = Trainer(TinyNet(), trainer.loss, trainer.settings, seed=trainer.seed, device=CPU)
+    again.load(tmp_path / "c.pt")
+    assert again.epoch == 1
+
+
+def test_predicting_before_training_says_to_train(parts):
+    with pytest.raises(ValueError, match="train first"):
+        _trainer().predict(parts[1])

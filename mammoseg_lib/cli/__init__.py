@@ -3,6 +3,19 @@
 What needs PyTorch is imported inside the command that uses it, so that `--help` answers at once.
 """
 
-from mammoseg_lib.cli.app import main
+import sys
 
-__all__ = ["main"]
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Entry point: known errors as one line, never a traceback, and from the first moment on."""
+    try:
+        from mammoseg_lib.cli.app import main as run
+
+        run()
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # what typer makes of an interruption
+            raise
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        sys.exit(INTERRUPTED)

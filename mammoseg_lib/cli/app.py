@@ -49,7 +49,7 @@ def _main(
 
 
 def main() -> None:
-    """Entry point: known errors as one line, never a traceback."""
+    """Run the command that was given; known errors end it with one line."""
     from mammoseg_lib.datasets.sample import DataError
     from mammoseg_lib.notebooks import NotebookError
 
@@ -58,6 +58,3 @@ def main() -> None:
     except (DataError, NotebookError, OSError, ValueError, RuntimeError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("interrupted; what was finished is kept", fg="red", err=True)
-        sys.exit(130)

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 import yaml
 
-from mammoseg_lib.sources import SOURCES
+from mammoseg_lib import paths
+from mammoseg_lib.sources import SOURCES, Source, advice
 
 SourceName = Literal[tuple(SOURCES)]
 SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
@@ -40,6 +41,17 @@ def fail(message: object) -> None:
     """End with 1 and one message."""
     typer.secho(f"error: {message}", fg="red", err=True)
     raise typer.Exit(1)
+
+
+def say_phantoms(source: Source) -> None:
+    """A last line where phantoms were taken, and where the real data may be that was meant."""
+    if source.real:
+        return
+    hint = advice(source.name)
+    line = f"these were PHANTOMS, no images of patients{f': {hint}' if hint else ''}"
+    if not hint and paths.real_data() is not None:
+        line += f"; there is no {source.reader.FOLDER!r} in MAMMOSEG_DATA, {paths.real_data()}"
+    typer.secho(line, fg="yellow", err=True)
 
 
 def show_problems(problems: Sequence) -> int:

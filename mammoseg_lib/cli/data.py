@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from mammoseg_lib.cli.base import RootOption, SourceArgument, SourceName, fail, show_problems
+from mammoseg_lib.cli.base import (
+    RootOption,
+    SourceArgument,
+    SourceName,
+    fail,
+    say_phantoms,
+    show_problems,
+)
 
 data = typer.Typer(no_args_is_help=True, help="Describe, check, prepare and export a data set.")
 
@@ -50,9 +57,11 @@ def check(
     from mammoseg_lib.parallel import parallel_map
     from mammoseg_lib.sources import open_source
 
+    found = open_source(source, root)
     with parallel_map(jobs, preload=check_source.__module__) as run_map:
-        report = check_source(open_source(source, root), run_map, progress=sys.stderr.isatty())
+        report = check_source(found, run_map, progress=sys.stderr.isatty())
     typer.echo(json.dumps(report.document(), indent=2) if as_json else report.text())
+    say_phantoms(found)
     if report.broken:
         raise typer.Exit(1)
 
@@ -77,11 +86,12 @@ def prepare(
 
     crop = crop or SOURCES[source].crop
     settings = preprocessing.Preprocessing(size=size, crop=crop, resize=resize)
-    prepared = preprocessing.prepare(
-        open_source(source, root), settings, jobs=jobs, progress=True, with_masses=True
-    )
+    found = open_source(source, root)
+    prepared = preprocessing.prepare(found, settings, jobs=jobs, progress=True, with_masses=True)
     typer.echo(f"{len(prepared)} images with masses, cache key {prepared.key}")
-    if show_problems(prepared.problems):
+    n_broken = show_problems(prepared.problems)
+    say_phantoms(found)
+    if n_broken:
         raise typer.Exit(1)
 
 
@@ -127,5 +137,6 @@ def export(
     )
     n_broken = show_problems(done.problems)
     typer.echo(f"{done.n_images} images written, {n_broken} broken")
+    say_phantoms(found)
     if n_broken:
         raise typer.Exit(1)

@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Train a study. Complete runs are skipped, interrupted ones go on where they stopped."""
     from mammoseg_lib import results as shipped
-    from mammoseg_lib.runs import execute, train_all
+    from mammoseg_lib.runs import check_plan, execute, train_all
     from mammoseg_lib.storage import write_json
     from mammoseg_lib.studies import load_study
 
@@ -48,6 +48,7 @@ def train(
     if missing:
         wanted = set(map(repr, configs))
         configs = [config for config in shipped.missing(known, profile) if repr(config) in wanted]
+    check_plan(configs)
     if list_only:
         for number, config in enumerate(configs, start=1):
             typer.echo(f"[{number}/{len(configs)}] {config}")

@@ -53,6 +53,8 @@ def scan(
         )
     found = list(run_map(_examine, images))
     problems = [item for item in found if isinstance(item, Problem)]
+    absent = [root / name for name in CLASSES if not (root / name).is_dir()]
+    problems += [Problem(str(path), "excluded", "no such folder: its class is missing") for path in absent]
     used = {mask for path in images for mask in _mask_paths(path)}
     orphans = {path: path.stem.split("_mask")[0] for path in everything if path not in used.union(images)}
     # A picture one of whose masks has a wrong number would come out with a part of its mask.

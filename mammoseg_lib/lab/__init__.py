@@ -43,5 +43,8 @@ def command(
 
 
 def environment() -> dict[str, str]:
-    """The environment to start it in: figures that follow sliders are shown with them."""
-    return {**os.environ, "MAMMOSEG_EXPLORE": "1"}
+    """The environment to start it in: figures that follow sliders are shown with them.
+
+    And the kernel is that of this environment, whatever another one has left in the user's folder.
+    """
+    return {**os.environ, "MAMMOSEG_EXPLORE": "1", "JUPYTER_PREFER_ENV_PATH": "1"}

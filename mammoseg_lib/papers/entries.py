@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from mammoseg_lib.papers.record import Record
 from mammoseg_lib.papers.schema import PARTS, Options, Tested
 from mammoseg_lib.preprocessing import Preprocessing
-from mammoseg_lib.training import Training
+from mammoseg_lib.settings import Training
 from mammoseg_lib.yaml_files import nearest
 
 OPTIONS = {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mammoseg_lib.checks import check_choice
+
 
 @dataclass(frozen=True)
 class Population:
@@ -47,6 +49,5 @@ def named_population(name: str) -> Population:
     Raises:
         ValueError: There is none; the message lists those that there are.
     """
-    if name not in POPULATIONS:
-        raise ValueError(f"population={name!r} is not one of {', '.join(map(repr, POPULATIONS))}")
+    check_choice("population", name, tuple(POPULATIONS))
     return POPULATIONS[name]

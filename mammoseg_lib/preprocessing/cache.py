@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
@@ -23,10 +22,11 @@ from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates,
 from mammoseg_lib.preprocessing.steps import Preprocessing, prepare_sample
 from mammoseg_lib.source_code import code_digest
 from mammoseg_lib.sources import Source
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
 RECIPE = "recipe.json"
+EXPORTED = "export.json"  # in a folder that `export` wrote: how
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +69,7 @@ def prepare(
 
     Args:
         source: What `open_source` found.
-        settings: How to prepare.
+        settings: How to prepare; images that `export` has windowed are not windowed again.
         jobs: Processes that fill the cache.
         progress: Show a progress bar.
         filters: Those of the source's `index`, for example `with_masses=True`.
@@ -89,7 +89,7 @@ def prepare(
     folder = paths.cache() / f"{source.name}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Complete folders appear by renaming, so whoever waited at the lock finds the work done.
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             with atomic_folder(folder) as partial_folder:
                 _fill(partial_folder, source, settings, filters, jobs, progress)
@@ -113,7 +113,7 @@ def _recipe(source: Source, settings: Preprocessing, filters: dict) -> dict:
     reader = source.reader
     reading = (reader.scan, reader.select, reader.load)
     return {
-        "code": code_digest(*reading, prepare_sample, structure, near_duplicates, groups),
+        "code": code_digest(*reading, prepare_sample, structure, near_duplicates, groups, _once),
         "source": source.name,
         "settings": asdict(settings),
         "filters": filters,
@@ -162,6 +162,8 @@ def _fill(
     with parallel_map(jobs, preload=__name__) as run_map:
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
+        if table.empty:
+            raise DataError(source.root, _nothing(problems, filters))
         shape = (len(table), settings.size, settings.size)
         for name, dtype, array_shape in (
             ("images", np.float32, shape),
@@ -169,7 +171,7 @@ def _fill(
             ("spacing_mm", np.float32, (len(table), 2)),
         ):
             _new_array(folder / f"{name}.npy", dtype, array_shape)
-        work = partial(_prepare_row, folder, source, settings)
+        work = partial(_prepare_row, folder, source, _once(source, settings))
         outcomes = run_map(work, table.iterrows())
         bar = tqdm(
             outcomes, total=len(table), desc=f"prepare {source.name}", unit="image", disable=not progress
@@ -181,12 +183,36 @@ def _fill(
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
         table, found = table.iloc[keep], [found[row] for row in keep]
+        if table.empty:
+            raise DataError(source.root, _nothing(problems + failed, filters))
     relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
     write_table(folder / "table.csv", table.assign(image_path=relative))
     write_json(folder / "problems.json", [asdict(problem) for problem in problems + failed])
     details = np.array(found, np.float32).reshape(len(found), 2, SIDE, SIDE)
     pairs = [(i, j) for i, j, _ in near_duplicates(details)]
     write_json(folder / "duplicates.json", groups(table["sample_id"].tolist(), pairs))
+
+
+def _once(source: Source, settings: Preprocessing) -> Preprocessing:
+    """The settings, without a window for images that `export` wrote through one: two would press out gray."""
+    record = source.root / EXPORTED
+    if settings.window is None or not record.is_file():
+        return settings
+    try:
+        window = _json(record)["window"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(record, f"does not say how these images were exported ({error!r})") from error
+    if window == "none":
+        return settings
+    log.warning("%s: these images were windowed when they were exported, and are not again", source.name)
+    return replace(settings, window=None)
+
+
+def _nothing(problems: list[Problem], filters: dict) -> str:
+    """Why there is nothing to prepare."""
+    asked = f" ({', '.join(f'{name}={value}' for name, value in filters.items())})" if filters else ""
+    first = "".join(f"\n{each.kind}: {each.path}: {each.reason}" for each in problems)
+    return f"no image that is asked for{asked} can be used; {len(problems)} problems{first}"
 
 
 def _new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
+from mammoseg_lib.checks import check_positive
 from mammoseg_lib.papers import LOWER_IS_BETTER
 from mammoseg_lib.reports.arms import Results
 from mammoseg_lib.reports.estimate import LEVEL, Estimate, difference, point
@@ -78,8 +79,7 @@ def patients_needed(found: Estimate, size: float, *, power: float = 0.8) -> int:
     Raises:
         ValueError: The size is not positive.
     """
-    if not size > 0:
-        raise ValueError(f"size={size} must be positive")
+    check_positive("size", size)
     z = stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(power)
     return math.ceil(found.patients * (z * float(np.nanstd(found.replicates)) / size) ** 2)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Bool
 from scipy import ndimage
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.metrics.lesions import EIGHT_NEIGHBORS
 from mammoseg_lib.runs import Run
 from mammoseg_lib.splits import patients
@@ -80,8 +81,7 @@ def component_table(
         ValueError: `against` is not among the methods, or a prediction is there twice.
     """
     methods = list(dict.fromkeys(components["method"]))
-    if against not in methods:
-        raise ValueError(f"{against!r} is not one of {', '.join(map(repr, methods))}")
+    check_choice("against", against, methods)
     if components.duplicated(["method", *KEYS]).any():
         raise ValueError("a prediction is there twice: the runs differ in more than method, fold and seed")
     counts = components.pivot_table(index=["patient_id", *KEYS], columns="method", values="predicted")

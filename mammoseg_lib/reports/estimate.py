@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.reports.arms import Arm, NotRunError, Results
 from mammoseg_lib.reports.panel import SD, At, Panel, image_values
@@ -180,8 +181,7 @@ def spread_of_one(panel: Panel, arm: str | Arm, metric: str, average: str, image
 
 
 def _where(metric: str, average: str, at: At | None) -> tuple[At, str]:
-    if average not in ("micro", "macro"):
-        raise ValueError(f"average={average!r} is not one of 'micro', 'macro'")
+    check_choice("average", average, ("micro", "macro"))
     if metric.removesuffix(SD) in OVERLAP:
         return at or "last", "macro" if metric.endswith(SD) else average
     return "best", "macro"

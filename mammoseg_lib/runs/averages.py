@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from filelock import FileLock
 from jaxtyping import Float
 
 from mammoseg_lib import paths
@@ -18,7 +17,7 @@ from mammoseg_lib.provenance import environment
 from mammoseg_lib.runs.run import Run
 from mammoseg_lib.runs.work import write_predictions
 from mammoseg_lib.settings import Data, Training
-from mammoseg_lib.storage import atomic_folder, digest, write_json
+from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 from mammoseg_lib.training import Trainer, choose_device
 
 
@@ -67,7 +66,7 @@ def evaluate(
     name = digest({"members": members, "data": prepared.key, "tested": tested, "method": method})
     folder = paths.runs() / f"mean_of_{len(runs)}-{data.source}-{config['model']['name']}-{name}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".partial-{folder.name}.lock")):
+    with locked(folder.with_name(f".partial-{folder.name}.lock")):
         if not folder.is_dir():
             test = SegmentationDataset(prepared, tested)
             probability = np.mean([_predict(run, test, device) for run in runs], axis=0)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mammoseg_lib import augmentation, batching
 from mammoseg_lib.losses import LOSSES, build_loss
+from mammoseg_lib.losses.own import codes
 from mammoseg_lib.models import MODELS, PUBLISHED, WeightsError, start_of
 from mammoseg_lib.runs import trained
 from mammoseg_lib.settings import RunConfig
@@ -48,11 +49,10 @@ def settings_digest(config: RunConfig) -> str:
 
 def run_code(config: RunConfig) -> str:
     """Digest of the code that trains and tests such a run, from the loss and the network to the loop."""
-    parts = [json.dumps(each, sort_keys=True) for each in (config.loss, config.model)]
     return digest(
         [
-            _loss_code(parts[0]),
-            _model_code(parts[1]),
+            _loss_code(config.loss),
+            _model_code(config.model["name"]),
             _loop_code(config.data.protocol, config.training.augmentation != "none"),
         ]
     )
@@ -112,13 +112,15 @@ def _without_folders(loss: dict) -> dict:
     return {**loss, "name": f"{Path(file).name}:{name}"}
 
 
-@lru_cache(maxsize=512)
-def _loss_code(config: str) -> str:
-    options = json.loads(config)
-    built = build_loss(**options)
+def _loss_code(options: dict) -> str:
+    # Built every time: a loss from one's own file is another class after the file was edited.
     factories = [LOSSES[name] for name in _names(options) if name in LOSSES]
-    types = [type(part) for part in built.modules() if not type(part).__module__.startswith("torch.")]
-    return code_digest(*dict.fromkeys([*types, *factories]))
+    return _code(*dict.fromkeys([*codes(build_loss(**options)), *factories]))
+
+
+@lru_cache(maxsize=512)
+def _code(*objects: object) -> str:
+    return code_digest(*objects)
 
 
 def _names(options: object) -> list[str]:
@@ -131,8 +133,8 @@ def _names(options: object) -> list[str]:
 
 
 @lru_cache(maxsize=512)
-def _model_code(config: str) -> str:
-    factory = MODELS[json.loads(config)["name"]]
+def _model_code(name: str) -> str:
+    factory = MODELS[name]
     return code_digest(getattr(factory, "func", factory))
 
 

@@ -17,6 +17,7 @@ from mammoseg_lib.losses.base import known_spacing
 from mammoseg_lib.runs.identity import run_code, same_start, settings_digest
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.source_code import code_digest
+from mammoseg_lib.splits import check_checksum, read_split
 from mammoseg_lib.storage import atomic_file
 
 TEXT = {"sample_id": str, "patient_id": str}
@@ -119,6 +120,9 @@ def find(config: RunConfig) -> Run | None:
 
     Told by settings and code. Where the images (or the weights that the network started from) are not at
     hand, those that the run saw are taken for the right ones; where they are, they must be the same.
+
+    Raises:
+        DataError: The split beside the run is not the one that it was made with.
     """
     runs = [
         run
@@ -130,8 +134,12 @@ def find(config: RunConfig) -> Run | None:
         return None
     key = config.data.key()
     same = [run for run in runs if key in (None, run.config["data_key"]) and same_start(config, run.start)]
+    if not same:
+        return None
     # The newest, where several differ in what cannot be told here.
-    return max(same, key=lambda run: run.folder.stat().st_mtime_ns, default=None)
+    run = max(same, key=lambda run: run.folder.stat().st_mtime_ns)
+    check_checksum(read_split(run.folder / "split.json"), run.config["split_checksum"], run.folder)
+    return run
 
 
 def complete(configs: Iterable[RunConfig]) -> list[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,12 @@ from mammoseg_lib.settings import RunConfig
 
 ON_ONE_ACCELERATOR = 8
 """Runs side by side on one accelerator, if there are as many cores: a small network leaves most idle."""
+
+# Interrupted while it imports, it ends without a word.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "from mammoseg_lib.runs.worker import main; main()"
+)
 
 
 @dataclass
@@ -63,9 +70,10 @@ def train_all(
     for config in {repr(config.data): config for config in configs}.values():
         config.data.prepare()  # once, here, and not by all processes at the same time
     outcome, waiting, lock = Outcome(), deque(range(len(configs))), threading.Lock()
+    interrupted = threading.Event()
+    processes = [_Worker() for _ in range(min(jobs or default_jobs(device), len(configs)))]
 
-    def work() -> None:
-        worker = _Worker()
+    def work(worker: _Worker) -> None:
         while True:
             with lock:
                 if not waiting:
@@ -75,6 +83,8 @@ def train_all(
                 kind, answer = "unfinished", ""
             else:
                 kind, answer = worker.ask((configs[number], device, workers, end))
+            if interrupted.is_set():
+                break
             with lock:
                 if kind == "unfinished":
                     outcome.unfinished.append(number)
@@ -86,11 +96,18 @@ def train_all(
                 )
         worker.close()
 
-    threads = [threading.Thread(target=work) for _ in range(min(jobs or default_jobs(device), len(configs)))]
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in processes]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:  # else the threads would go on to the last run
+        interrupted.set()
+        waiting.clear()
+        for worker in processes:
+            worker.interrupt()
+        raise
     return outcome
 
 
@@ -113,7 +130,7 @@ class _Worker:
     def ask(self, task: tuple) -> tuple[str, object]:
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mammoseg_lib.runs.worker"],
+                [sys.executable, "-c", START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={
@@ -130,6 +147,12 @@ class _Worker:
             status = self.process.wait()
             self._forget()
             return "failed", f"its process ended with status {status}" + (" (killed)" if status == -9 else "")
+
+    def interrupt(self) -> None:
+        """End the run in progress, which goes on from its last epoch the next time."""
+        if (process := self.process) is not None:
+            with contextlib.suppress(OSError):
+                process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
         if self.process is not None:

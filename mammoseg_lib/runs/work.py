@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from jaxtyping import Float
 
 from mammoseg_lib import paths
 from mammoseg_lib.augmentation import build_augmentation
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
+from mammoseg_lib.parallel import without_script
 from mammoseg_lib.preprocessing import PreparedSet
 from mammoseg_lib.provenance import environment
 from mammoseg_lib.runs.identity import folder_name, identity, run_code, settings_digest
 from mammoseg_lib.runs.run import Run, find
 from mammoseg_lib.runs.trained import Trained, train_and_test
 from mammoseg_lib.settings import RunConfig
-from mammoseg_lib.splits import Split, make_split, write_split
-from mammoseg_lib.storage import atomic_file, write_json
+from mammoseg_lib.splits import Split, check_checksum, make_split, read_split, write_split
+from mammoseg_lib.storage import atomic_file, locked, write_json, write_tensors
 from mammoseg_lib.training import choose_device, choose_precision
 
 
@@ -62,7 +63,7 @@ def execute(
     folder = paths.runs() / folder_name(config, name)
     partial = folder.with_name(f".partial-{folder.name}")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(partial.with_suffix(".lock")):
+    with locked(partial.with_suffix(".lock")):
         if not folder.is_dir():
             partial.mkdir(exist_ok=True)
             for leftover in partial.glob(".*"):  # half-written files of a killed process
@@ -83,7 +84,7 @@ def execute(
                 "normalization": trained.trainer.normalization,
             }
             minutes = _minutes(partial, time.perf_counter() - started)
-            _write(partial, record, split, trained, minutes, place)
+            _write(partial, record, trained, minutes, place)
             (partial / "checkpoint.pt").unlink(missing_ok=True)
             (partial / "minutes.json").unlink()
             partial.rename(folder)
@@ -100,50 +101,58 @@ def _train(
     deadline: float | None,
     progress: bool,
 ) -> tuple[Split, torch.nn.Module, Trained]:
-    split = make_split(prepared, config.data.protocol, config.data.split_seed)
+    split = _divided(config, prepared, folder / "split.json")
     torch.manual_seed(config.seed)
     model, loss = build_model(**config.model), build_loss(**config.loss)
     started = time.perf_counter()
     try:
-        trained = train_and_test(
-            model,
-            loss,
-            prepared,
-            split.folds[config.fold],
-            config.training,
-            seed=config.seed,
-            device=device,
-            precision=precision,
-            augment=build_augmentation(config.training.augmentation, config.data.preprocessing.size),
-            workers=workers,
-            checkpoint=folder / "checkpoint.pt",
-            deadline=deadline,
-            progress=progress,
-            label=str(config),
-        )
+        with without_script() if workers else nullcontext():
+            trained = train_and_test(
+                model,
+                loss,
+                prepared,
+                split.folds[config.fold],
+                config.training,
+                seed=config.seed,
+                device=device,
+                precision=precision,
+                augment=build_augmentation(config.training.augmentation, config.data.preprocessing.size),
+                workers=workers,
+                checkpoint=folder / "checkpoint.pt",
+                deadline=deadline,
+                progress=progress,
+                label=str(config),
+            )
     except BaseException:
         _minutes(folder, time.perf_counter() - started)
         raise
     return split, model, trained
 
 
+def _divided(config: RunConfig, prepared: PreparedSet, store: Path) -> Split:
+    """The split, kept from the first start on: a run that goes on must go on with the same images."""
+    split = make_split(prepared, config.data.protocol, config.data.split_seed)
+    if store.exists():
+        check_checksum(split, read_split(store).checksum, store)
+    else:
+        write_split(split, store)
+    return split
+
+
 def _minutes(folder: Path, seconds: float) -> float:
     """Minutes spent on a run so far, over all its starts."""
     store = folder / "minutes.json"
-    before = json.loads(store.read_text()) if store.exists() else 0.0
+    before = json.loads(store.read_text(encoding="utf-8")) if store.exists() else 0.0
     write_json(store, before + seconds / 60)
     return before + seconds / 60
 
 
-def _write(
-    folder: Path, record: dict, split: Split, trained: Trained, minutes: float, device: torch.device
-) -> None:
+def _write(folder: Path, record: dict, trained: Trained, minutes: float, device: torch.device) -> None:
     """All that is kept of a run."""
     trainer, ids = trained.trainer, trained.test.table["sample_id"]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     machine = environment(name, torch.get_num_threads())
     write_json(folder / "environment.json", {**machine, "minutes": round(minutes, 2)})
-    write_split(split, folder / "split.json")
     if trainer.best_loss:  # what it learned, from the training masks or along with the network
         write_json(folder / "loss.json", {name: value.tolist() for name, value in trainer.best_loss.items()})
     with atomic_file(folder / "history.csv") as file:
@@ -167,8 +176,7 @@ def _write(
             probability=torch.stack(list(trainer.seen.values())).numpy(),
         )
     # What is kept is the best weights; the state of the optimizer is three times as large.
-    with atomic_file(folder / "weights.pt") as file:
-        torch.save(trainer.best, file)
+    write_tensors(folder / "weights.pt", trainer.best)
     write_json(folder / "config.json", record)
 
 

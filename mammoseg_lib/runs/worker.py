@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 import time
 
@@ -18,10 +19,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get among the answers
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         try:
             config, device, workers, end = pickle.load(sys.stdin.buffer)
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             return
         deadline = None if end is None else time.monotonic() + end - time.time()
         try:
@@ -36,7 +38,3 @@ def main() -> None:
             answer = "failed", f"{type(error).__name__}: {error}"
         pickle.dump(answer, answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -83,8 +83,8 @@ class Profile(Parts):
 
     methods: list[str] | None = None
     variants: list[str] | None = None
-    folds: list[int] = [0]
-    seeds: list[int] = [0]
+    folds: list[int] = Field([0], min_length=1)
+    seeds: list[int] = Field([0], min_length=1)
     minutes: float = 1.0
 
 
@@ -107,7 +107,7 @@ class StudyFile(Parts):
     question: str = ""
     paper: str | None = None
     own: dict[str, Own] = {}
-    methods: list[str]
+    methods: list[str] = Field(min_length=1)
     variants: dict[str, Variant] = {}
     plain: bool = True
     profiles: dict[str, Profile]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mammoseg_lib.batching import SegmentationDataset
-from mammoseg_lib.losses import Batch, Loss, Phases
+from mammoseg_lib.losses import Batch, Loss
 from mammoseg_lib.settings import Training
-from mammoseg_lib.storage import atomic_file
+from mammoseg_lib.storage import digest, write_tensors
 
 
 class TrainingError(RuntimeError):
@@ -58,11 +58,11 @@ class Trainer:
         self.model = model.to(device, memory_format=layout)
         self.loss, self.settings, self.seed, self.device = loss.to(device), settings, seed, device
         self.normalization, self.workers = normalization, workers
-        phases = (part for part in loss.modules() if isinstance(part, Phases))
-        self.phase_starts = sorted({0, *(end for part in phases for end in part.ends)})
+        self.phase_starts = sorted(loss.phase_starts())
         if self.phase_starts[-1] >= settings.epochs:
             raise ValueError(
                 f"the last loss begins after epoch {self.phase_starts[-1]}, but there are {settings.epochs}"
+                f" epochs: give the loss before it (combination_epochs) {settings.epochs - 1} at most"
             )
         if settings.freeze_encoder and not isinstance(getattr(model, "encoder", None), nn.Module):
             raise ValueError(
@@ -74,6 +74,8 @@ class Trainer:
         # One kernel for all tensors: with small networks the optimizer is else a good part of a step.
         self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         self.precision = precision
+        self.loss.at_epoch(0, settings.epochs)  # some losses remember where they are
+        self.loss_digest = digest(list(_described(self.loss)))
         self.history: list[dict] = []
         self.best: dict[str, Tensor] = {}
         self.best_loss: dict[str, Tensor] = {}
@@ -116,7 +118,7 @@ class Trainer:
 
     def step(self, images: Tensor, batch: Batch) -> Tensor:
         """One optimizer step; returns the mean loss of the batch, still on the device."""
-        with self._autocast():
+        with self._autocast(), _single_values(self.model) if len(images) == 1 else nullcontext():
             logits = self.model(self._input(images))
         value = self.loss(logits, batch.to(self.device)).mean()
         self.optimizer.zero_grad(set_to_none=True)
@@ -209,6 +211,7 @@ class Trainer:
         state = {
             "settings": asdict(self.settings),
             "seed": self.seed,
+            "loss_digest": self.loss_digest,
             "model": self.model.state_dict(),
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -218,20 +221,20 @@ class Trainer:
             "last": self.last,
             "seen": self.seen,
         }
-        with atomic_file(path) as partial:
-            torch.save(state, partial)
+        write_tensors(path, state)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint that `save` wrote.
 
         Raises:
-            TrainingError: It is of another seed or of other settings.
+            TrainingError: It is of another seed, another loss, or of other settings.
         """
         # To the processor first: counts and pictures stay there, the rest is moved as it is loaded.
         state = torch.load(path, map_location="cpu", weights_only=True)
-        mine = {"settings": asdict(self.settings), "seed": self.seed}
-        if wrong := [name for name, value in mine.items() if state[name] != value]:
-            raise TrainingError(f"{path} is of another run: its {' and '.join(wrong)} differ")
+        mine = {"settings": asdict(self.settings), "seed": self.seed, "loss_digest": self.loss_digest}
+        if wrong := [name for name, value in mine.items() if state.get(name) != value]:
+            words = " and ".join(wrong).replace("_digest", "")
+            raise TrainingError(f"{path} is of another run: its {words} differ; give another path")
         for name in ("model", "loss", "optimizer"):
             try:
                 getattr(self, name).load_state_dict(state[name])
@@ -260,3 +263,41 @@ class Trainer:
             with self._autocast():
                 logits = self.model(self._input(images))
             yield logits.float(), batch.to(self.device)
+
+
+@contextmanager
+def _single_values(model: nn.Module) -> Iterator[None]:
+    """Let batch normalization take its running statistics where a channel has one value, which has no spread.
+
+    So it is in a batch of one image where a network pools its maps to one pixel.
+    """
+    switched: list[nn.Module] = []
+
+    def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if norm.training and inputs[0].numel() == inputs[0].shape[1]:
+            norm.eval()
+            switched.append(norm)
+
+    norms = (part for part in model.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for norm in switched:
+            norm.train()
+
+
+def _described(loss: Loss) -> Iterator[str]:
+    """What a loss is made of, part by part: classes, and options that are plain values."""
+    for name, part in loss.named_modules():
+        options = {key: repr(value) for key, value in sorted(vars(part).items()) if _plain(key, value)}
+        yield f"{name}: {type(part).__qualname__} {options}"
+
+
+def _plain(name: str, value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_plain(name, each) for each in value)
+    plain = isinstance(value, int | float | str | None) or is_dataclass(value)
+    return plain and not name.startswith("_") and name != "training"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
@@ -239,8 +241,8 @@ def test_a_rescale_shows_in_the_stored_range_by_its_sign_alone(tmp_path, slope):
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        ({"WindowCenter": 1, "WindowWidth": 0}, "width at least 1"),
-        ({"WindowCenter": 1, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"}, "width positive"),
+        ({"WindowCenter": 1, "WindowWidth": 0.5}, "width at least 1"),
+        ({"WindowCenter": 1, "WindowWidth": -1, "VOILUTFunction": "SIGMOID"}, "width positive"),
         ({"WindowCenter": 1}, "1 window centers, 0 widths"),
         (
             {"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "CUBIC"},
@@ -381,3 +383,109 @@ def test_truncated_anywhere_is_one_error(tmp_path, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(DataError, match=r"a\.dcm"):
         read_image(path)
+
+
+# --- padding, bits of compressed data, magnification, windows of no width
+
+
+@pytest.mark.parametrize("voi", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        ([0], {"PixelPaddingValue": 0}),
+        ([4000], {"PixelPaddingValue": 4000}),
+        ([10, 11, 12], {"PixelPaddingValue": 10, "PixelPaddingRangeLimit": 12}),
+        ([10, 11, 12], {"PixelPaddingValue": 12, "PixelPaddingRangeLimit": 10}),
+    ],
+)
+@pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_background_whatever_its_value(tmp_path, interpretation, values, tags, signed, voi):
+    counts = np.rint(1500 + RAMP * 500).astype(int)
+    counts[:, 4:] = np.resize(values, (6, 4))
+    shift = 2048 * signed
+    tags = {name: value - shift for name, value in tags.items()}
+    path = tmp_path / "a.dcm"
+    window = {"WindowCenter": 1750 - shift, "WindowWidth": 600}
+    write(path, counts - shift, signed=signed, PhotometricInterpretation=interpretation, **window)
+    data = pydicom.dcmread(path)
+    for name, value in tags.items():
+        data.add_new(name, "SS" if signed else "US", value)
+    data.save_as(path)
+    image, _ = read_image(path, voi=voi)
+    assert (image[:, 4:] == 0).all()
+    assert (image[:, :4] > 0).all()
+
+
+def test_the_padding_of_values_with_a_sign_may_be_written_without(tmp_path):
+    path = tmp_path / "a.dcm"
+    write(path, np.where(RAMP > 0.5, -2000, 100), signed=True, PhotometricInterpretation="MONOCHROME1")
+    data = pydicom.dcmread(path)
+    data.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    data.save_as(path)
+    assert ((read_image(path)[0] == 0) == (RAMP > 0.5)).all()
+
+
+def jpeg2000(path, values, *, coded: int, stored: int):
+    """A file whose header says `stored` bits and whose JPEG 2000 data says `coded`."""
+    file = BytesIO()
+    # Written as 16 bits, whose values are moved by half of their range; those of fewer are moved by less.
+    Image.fromarray((values - 2 ** (coded - 1) + 2**15).astype(np.uint16)).save(file, "JPEG2000", no_jp2=True)
+    stream = bytearray(file.getvalue())
+    stream[42] = coded - 1
+    data = pydicom.dcmread(write(path, values, stored=stored))
+    data.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+    data.PixelData = pydicom.encaps.encapsulate([bytes(stream)])
+    data["PixelData"].VR = "OB"
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(("coded", "stored"), [(14, 14), (14, 16), (12, 16), (10, 12), (16, 14)])
+def test_the_bits_of_compressed_data_count_where_the_header_says_more(tmp_path, coded, stored):
+    bits = min(coded, stored)
+    values = np.rint(np.linspace(0, 2**bits - 1, 64 * 64).reshape(64, 64)).astype(int)
+    path = jpeg2000(tmp_path / "a.dcm", values, coded=coded, stored=stored)
+    np.testing.assert_allclose(read_image(path)[0], values / (2**bits - 1), atol=1e-6)
+
+
+def test_values_that_the_header_has_no_bits_for_are_no_image(tmp_path):
+    values = np.rint(np.linspace(0, 2**14 - 1, 64 * 64).reshape(64, 64)).astype(int)
+    data = pydicom.dcmread(jpeg2000(tmp_path / "a.dcm", values, coded=14, stored=14))
+    data.BitsStored, data.HighBit = 12, 11
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(DataError, match=r"a\.dcm: gray values from 0 to 16383, where it says 12 bits"):
+        read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, 0.1),
+        ({"EstimatedRadiographicMagnificationFactor": None}, 0.1),
+        ({"EstimatedRadiographicMagnificationFactor": 1.8}, 0.1 / 1.8),
+        ({"EstimatedRadiographicMagnificationFactor": 1.8, "PixelSpacing": [0.1, 0.1]}, 0.1 / 1.8),
+        ({"EstimatedRadiographicMagnificationFactor": 1.8, "PixelSpacing": [0.055, 0.055]}, 0.055),
+    ],
+)
+def test_spacing_is_that_in_the_breast(tmp_path, tags, expected):
+    path = write(tmp_path / "a.dcm", PIXELS, ImagerPixelSpacing=[0.1, 0.1], **tags)
+    assert read_header(path).spacing_mm == pytest.approx(expected)
+
+
+def test_a_magnification_that_is_none_is_an_error_and_may_be_left_aside(tmp_path):
+    tags = {"ImagerPixelSpacing": [0.1, 0.1], "EstimatedRadiographicMagnificationFactor": -1}
+    path = write(tmp_path / "a.dcm", PIXELS, **tags)
+    with pytest.raises(DataError, match="a magnification of -1"):
+        read_header(path)
+    assert read_header(path, spacing=False).spacing_mm is None
+
+
+def test_a_window_without_a_width_is_passed_over(tmp_path):
+    plain = read_image(write(tmp_path / "a.dcm", PIXELS))[0]
+    path = write(tmp_path / "b.dcm", PIXELS, WindowCenter=500, WindowWidth=0)
+    np.testing.assert_array_equal(read_image(path, voi=True)[0], plain)
+    two = write(tmp_path / "c.dcm", PIXELS, WindowCenter=[500, 900], WindowWidth=[0, 50])
+    one = write(tmp_path / "d.dcm", PIXELS, WindowCenter=900, WindowWidth=50)
+    np.testing.assert_array_equal(read_image(two, voi=True)[0], read_image(one, voi=True)[0])

@@ -182,7 +182,7 @@ def small_mask(root):
 
 def labels_as_mask(root):
     save(root / "masks" / "a.png", mask(BOX, 1) + mask(OTHER, 2))
-    return "masks/a.png", "holds 0 and one other value"
+    return "masks/a.png", "holds 0 and one other value, or gray at its edges"
 
 
 def dicom_as_mask(root):
@@ -364,13 +364,15 @@ def test_init_says_how_many_files_it_does_not_recognize(root):
         Image.fromarray(mask(BOX)).save(root / name)
     result = CliRunner().invoke(app, ["data", "init", str(root)])
     assert result.exit_code == 0
-    assert "4 files were not recognized, such as images/z.jpeg" in result.output
+    assert "3 files cannot be read: convert them to PNG or TIFF, such as images/z.jpeg" in result.output
+    assert "1 files were not recognized, such as old.dcm" in result.output
     assert "images                4" in result.output
 
 
 def test_images_of_the_same_name_get_their_paths_as_ids(tmp_path):
     for place in ("one", "two"):
         save(tmp_path / place / "x.png", mask(BOX))
+        save(tmp_path / place / "x_mask.png", mask(BOX))
     write_template(tmp_path)
     assert folder.index(tmp_path)["sample_id"].tolist() == ["one/x.png", "two/x.png"]
 
@@ -393,7 +395,7 @@ def test_init_never_overwrites_and_counts_what_is_broken(root):
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_init_of_a_folder_without_images_is_an_error(tmp_path, name):
-    with pytest.raises(DataError, match=r"no such folder|no DICOM, PNG or TIFF"):
+    with pytest.raises(DataError, match=r"no such folder|0 images with a mask"):
         write_template(tmp_path / name)
 
 
@@ -449,3 +451,116 @@ def test_a_mass_covers_what_its_outline_encloses(tmp_path, monkeypatch):
         if d.outlines
     )
     assert sorted(folder.load(row).mask.sum() for _, row in table.iterrows() if row["n_masses"]) == areas
+
+
+# --- how people unpack data sets
+
+LAYOUTS = {
+    "a word each": ("Images/bus_{n:04d}-l.png", "Masks/mask_{n:04d}-l.png"),
+    "words in both": ("{n} Benign Image.tif", "{n} Benign Mask.tif"),
+    "labels": ("images/{n}.png", "labels/{n}.png"),
+    "the finding as suffix": ("case{n:03d}.png", "case{n:03d}_tumor.png"),
+    "mask in the singular": ("images/{n}.png", "mask/{n}_mask.png"),
+    "capitals": ("{n}_benign.PNG", "{n}_benign_MASK.PNG"),
+    "the class in the image's name": ("Images/{n}_malignant.png", "Masks/{n}.png"),
+    "the class in the mask's name": ("Images/{n}.png", "Masks/{n}_benign.png"),
+    "ground truth": ("original/{n:06d}.png", "GT/{n:06d}.png"),
+    "parts in folders": ("train/images/{n}.png", "train/masks/{n}.png"),
+    "parts in names of folders": ("train_images/{n}.png", "train_masks/{n}.png"),
+    "zeros": ("images/{n}.png", "masks/{n:03d}.png"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_pair_images_and_masks(tmp_path, layout):
+    image, label = LAYOUTS[layout]
+    for n in range(1, 4):
+        save(tmp_path / image.format(n=n), mask(BOX))
+        save(tmp_path / label.format(n=n), mask(BOX))
+    template = write_template(tmp_path)
+    assert template.orphans == template.unknown == ()
+    assert [(row["image_path"], row["mask_path"]) for row in template.rows] == [
+        (image.format(n=n), label.format(n=n)) for n in range(1, 4)
+    ]
+    assert folder.scan(tmp_path)[0]["n_masses"].tolist() == [1, 1, 1]
+
+
+def test_equal_numbers_of_two_classes_are_told_apart_and_classes_are_filled_in(tmp_path):
+    for name in ("benign", "malignant"):
+        save(tmp_path / name / "1.png", mask(BOX))
+        save(tmp_path / "mask" / name / "1.png", mask(BOX))
+    write_template(tmp_path)
+    table = folder.index(tmp_path)
+    assert table["mask_path"].tolist() == ["../mask/benign/1.png", "../mask/malignant/1.png"]
+    assert table["pathology"].tolist() == ["benign", "malignant"]
+
+
+def test_what_could_be_of_two_images_is_not_paired_and_is_said(tmp_path):
+    for name in ("1_benign.png", "1_malignant.png", "2_benign.png"):
+        save(tmp_path / "images" / name, mask(BOX))
+    for name in ("1.png", "2.png", "7.png"):
+        save(tmp_path / "masks" / name, mask(BOX))
+    template = write_template(tmp_path)
+    assert template.orphans == ("masks/1.png", "masks/7.png")
+    assert [row["mask_path"] for row in template.rows] == ["", "", "masks/2.png"]
+    assert "mask of no image: masks/1.png" in template.text()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["1.pgm", "1_mask.pgm"], "2 files cannot be read: convert them to PNG or TIFF, such as 1.pgm"),
+        (["1 Image.bmp", "1 Mask.tif"], "mask of no image: 1 Mask.tif"),
+        (["a.png", "b.png"], "call the masks of NAME.png NAME_mask.png"),
+        (["images/a.png", "masks/b.png"], "mask of no image: masks/b.png"),
+    ],
+)
+def test_no_image_with_a_mask_is_an_error_with_advice_and_writes_nothing(tmp_path, names, words):
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        kind = "PPM" if path.suffix == ".pgm" else None
+        Image.fromarray(mask(BOX)).save(path, kind)
+    with pytest.raises(DataError, match="0 images with a mask") as error:
+        write_template(tmp_path)
+    assert words in str(error.value)
+    assert not (tmp_path / "samples.csv").exists()
+
+
+def test_dicom_in_color_says_what_to_do(root):
+    (root / "samples.csv").unlink()
+    write_dicom(root / "us.dcm", np.rint(GRAY * 255), PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    template = write_template(root)
+    assert [problem.path for problem in template.problems] == ["us.dcm"]
+    assert "is in color (RGB); only gray images are read: save it as PNG" in template.text()
+
+
+def soft(levels: int) -> np.ndarray:
+    """A box whose edge falls from white to black in steps, one pixel each."""
+    distance = np.minimum.outer(*(np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (60, 70)))
+    return np.rint((distance - 10).clip(0, levels) / levels * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("levels", [3, 17])
+def test_a_soft_mask_is_cut_at_half_and_said(root, levels):
+    pixels = soft(levels)
+    save(root / "images" / "c.png", pixels)
+    save(root / "masks" / "c.png", pixels)
+    write(root, "c,p1,images/c.png,L,CC,2,4a,malignant,train,masks/c.png,0.1")
+    table, problems = folder.scan(root)
+    assert any("1 masks with gray edges, such as masks/c.png" in problem.reason for problem in problems)
+    np.testing.assert_array_equal(folder.load(table.iloc[0]).mask, pixels >= 127.5)
+
+
+@pytest.mark.parametrize("tags", [{"ImagerPixelSpacing": [0, 0]}, {"ImagerPixelSpacing": [0.1, 0.2]}])
+def test_a_spacing_in_the_table_stands_in_for_an_impossible_one(root, tags):
+    write_dicom(root / "a.dcm", np.rint(GRAY * 4095), **tags)
+    write(root, "a,p1,a.dcm,L,CC,2,4a,malignant,train,masks/a.png,0.25")
+    table, _ = folder.scan(root)
+    assert folder.load(table.iloc[0]).spacing_mm == 0.25
+    write(root, "a,p1,a.dcm,L,CC,2,4a,malignant,train,masks/a.png,")
+    table, problems = folder.scan(root)
+    assert table.empty
+    assert "a.dcm" in problems[0].path
+    (root / "samples.csv").unlink()
+    assert [row["spacing_mm"] for row in write_template(root).rows if row["sample_id"] == "a"] == [""]

@@ -109,13 +109,15 @@ def busi_faults() -> Iterator[Fault]:
         "root",
         None,
     )
-    yield Fault(
-        "busi",
-        "a class missing",
-        lambda root: (root / "malignant").rename(root / "_m") and None,
-        None,
-        frozenset({"malignant (1)"}),
-    )
+    for name in ("benign", "malignant", "normal"):
+        yield Fault(
+            "busi",
+            f"{name} missing",
+            lambda root, name=name: (root / name).rename(root / "_m") and None,
+            name,
+            frozenset({f"{name} (1)", f"{name} (2)"}),
+            "excluded",
+        )
     for mode in ("LA", "RGB", "RGBA", "P"):
         yield Fault("busi", f"mask in mode {mode}", lambda root, mode=mode: _convert(root / mask, mode), None)
     yield Fault("busi", "interlaced mask of 16 bits", lambda root: _sixteen(root / mask), None)

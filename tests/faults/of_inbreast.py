@@ -168,7 +168,6 @@ def dicom_faults() -> Iterator[Fault]:
         "100.dcm",
         "100_aa_MG_L_ML_ANON (1).dcm",
         "104_AA_MG_L_ML_ANON.dcm",
-        "104_aa_MG_L_ML_ANON.DCM",
     ):
         yield fault(
             f"named {name}",

@@ -18,6 +18,8 @@ from mammoseg_lib import paths
 from mammoseg_lib.datasets.sample import DataError
 from mammoseg_lib.preprocessing import Preprocessing
 from mammoseg_lib.runs import Data, RunConfig, complete, execute, find, work
+from mammoseg_lib.runs.identity import run_code
+from mammoseg_lib.splits import read_split, write_split
 from mammoseg_lib.training import LAST, Trainer, Training
 
 CONFIG = RunConfig(
@@ -248,6 +250,38 @@ def test_a_changed_line_of_the_loss_makes_another_run_and_a_changed_comment_does
     source.write_text(text.replace("total + self.smooth", "total + 2 * self.smooth", 1))
     changed = digests()
     assert [a == b for a, b in zip(before, changed, strict=True)] == [False, True, True, False]
+
+
+def test_a_run_with_another_split_is_neither_resumed_nor_read(home, monkeypatch):
+    def interrupt(self, *_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            execute(CONFIG, device="cpu")
+    (store,) = (home / "data" / "runs").glob(".partial-*/split.json")
+    split = read_split(store)
+    other = replace(split, folds=split.folds[::-1])
+    write_split(other, store)
+    with pytest.raises(DataError, match="was made with another split"):
+        execute(CONFIG, device="cpu")
+    write_split(split, store)
+    run = execute(CONFIG, device="cpu")
+    assert find(CONFIG) == run
+    write_split(other, run.folder / "split.json")
+    with pytest.raises(DataError, match="was made with another split"):
+        find(CONFIG)
+
+
+def test_a_loss_of_ones_own_that_is_edited_makes_another_run_in_the_same_process(tmp_path):
+    file = tmp_path / "mine.py"
+    text = "def distance(logits, target):\n    return ((logits.sigmoid() - target) ** 2).mean((1, 2, 3))\n"
+    config, codes = replace(CONFIG, loss={"name": f"{file}:distance"}), []
+    for each in (text, text.replace("** 2", ".abs()"), f"# A comment.\n{text}"):
+        file.write_text(each)
+        codes.append(run_code(config))
+    assert codes[0] == codes[2] != codes[1]
 
 
 def test_an_interrupted_run_is_not_read_as_complete(monkeypatch):

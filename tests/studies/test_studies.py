@@ -141,3 +141,34 @@ def test_unknown_names_are_errors_with_the_nearest_word(tmp_path):
         study.plan("demo", arms=["dice_bcee"])
     with pytest.raises(StudyError, match="did you mean 'training'"):
         study.plan("demo", trainig={"epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"profiles": {"demo": {"training": {"epochs": 0}}}}, "epochs must be a whole number from 1, not 0"),
+        ({"training": {"batch_size": 0}}, "batch_size must be a whole number from 1"),
+        ({"training": {"learning_rate": -1}}, "learning_rate must be a finite number from 0"),
+        ({"training": {"decay": -2}}, "decay must be"),
+        ({"training": {"decay_every": 0}}, "decay_every must be"),
+        ({"training": {"freeze_encoder": -1}}, "freeze_encoder must be"),
+        ({"methods": []}, "methods is"),
+        ({"profiles": {"demo": {"seeds": []}}}, "profiles.demo.seeds is"),
+        ({"profiles": {"demo": {"folds": []}}}, "profiles.demo.folds is"),
+    ],
+)
+def test_a_number_that_cannot_be_is_a_slip(tmp_path, changes, words):
+    (tmp_path / "my_loss.py").write_text("class Mine: pass\n")
+    with pytest.raises(StudyError, match=words):
+        load_study(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.e-3", "1.0e-3", "0.001", "+1e-3", ".1e-2"])
+def test_a_number_with_an_exponent_is_a_number(tmp_path, text):
+    path = write(
+        tmp_path, yaml.safe_dump(OWN) + f"training: {{learning_rate: {text}}}\nloss: {{smooth: {text}}}\n"
+    )
+    config = load_study(path).plan("demo", arms=["dice"])[0]
+    assert config.training.learning_rate == config.loss["smooth"] == 0.001
+    words = write(tmp_path, yaml.safe_dump(OWN) + "loss: {a: 1e, b: e3, c: 1e-3x, d: 2026-01-01e3}\n")
+    assert all(isinstance(value, str) for value in load_study(words).file.loss.values())

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.datasets.cbis_ddsm.artifacts import remove_artifacts
 from mammoseg_lib.datasets.cbis_ddsm.table import CASE, FOLDERS, TABLES, Case, read_cases, table_paths
 from mammoseg_lib.datasets.files.dicom import read_header, read_image
@@ -100,8 +101,7 @@ def select(table: pd.DataFrame, *, with_masses: bool | None = None, split: str |
         with_masses: The mass tables list images with masses only, so False leaves nothing.
         split: "train" or "test" keeps that part of the official split, None keeps both.
     """
-    if split not in (None, *TABLES):
-        raise ValueError(f"unknown part {split!r} of the official split; known: {', '.join(TABLES)}")
+    check_choice("split", split, (None, *TABLES))
     table = having_masses(table, with_masses)
     return table if split is None else table[table["split"] == split].reset_index(drop=True)
 
@@ -142,10 +142,11 @@ def _holds_tables(folder: Path) -> bool:
 
 def _images(root: Path) -> Iterator[tuple[Case, Path, list[Path]]]:
     """Every image of the tables: where it should be, and the files that are there; one, if all is well."""
-    pairs = {path.name: path for pattern in ("*_FULL.png", "*/*_FULL.png") for path in root.glob(pattern)}
+    found = (path for pattern in ("*_FULL.*", "*/*_FULL.*") for path in root.glob(pattern))
+    pairs = {path.stem: path for path in found if path.suffix.lower() == ".png"}
     has_jpeg = (root / "jpeg").is_dir()
     for case in read_cases(root)[0].values():
-        if pair := pairs.get(f"{case.name}_FULL.png"):
+        if pair := pairs.get(f"{case.name}_FULL"):
             yield case, pair, [pair]
         elif has_jpeg:
             yield case, root / "jpeg" / case.series, _listed(root / "jpeg" / case.series, ".jpg")
@@ -167,10 +168,10 @@ def _unlisted(root: Path, cases: dict[str, Case]) -> dict[str, list[str]]:
 
 def _candidates(image: Path, case: Case) -> dict[Path, list[Path]]:
     """For each mask of an image, where it should be, and the files there that may be it."""
-    if image.suffix == ".png":
-        path = image.with_name(f"{case.name}_MASK.png")
+    if image.suffix.lower() == ".png":
+        path = image.with_name(f"{case.name}_MASK{image.suffix}")
         return {path: [path]}
-    if image.suffix == ".jpg":
+    if image.suffix.lower() == ".jpg":
         found = {}
         for abnormality in case.abnormalities:
             folders = [image.parents[1] / uid for uid in sorted(abnormality.series)]
@@ -182,7 +183,7 @@ def _candidates(image: Path, case: Case) -> dict[Path, list[Path]]:
 
 
 def _listed(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith("."))
+    return sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() == suffix)
 
 
 def _examine(item: tuple[Case, Path, list[Path]]) -> dict | Problem:
@@ -245,14 +246,14 @@ def _choose(
 def _may_be_mask(path: Path, pixels: Float[np.ndarray, "_ _"]) -> bool:
     """Whether a file has two values; one of PNG is a mask by its name, and may number several classes."""
     low, high = (part * pixels.max() for part in GRAY)
-    return path.suffix == ".png" or bool(((pixels > low) & (pixels < high)).mean() <= MAX_GRAY)
+    return path.suffix.lower() == ".png" or bool(((pixels > low) & (pixels < high)).mean() <= MAX_GRAY)
 
 
 def _mask(path: Path, pixels: Float[np.ndarray, "_ _"], shape: tuple[int, int]) -> Bool[np.ndarray, "_ _"]:
     """The lit pixels of a mask file, by nearest neighbor where its size is another than the image's."""
     if not _may_be_mask(path, pixels):
         raise DataError(path, "is no mask: it has more than two gray values")
-    lit = pixels > (0 if path.suffix == ".png" else 0.5 * pixels.max())
+    lit = pixels > (0 if path.suffix.lower() == ".png" else 0.5 * pixels.max())
     if not _fits(lit.shape, shape):
         raise DataError(path, _misfit(lit.shape, shape))
     if lit.shape != shape:
@@ -272,7 +273,7 @@ def _misfit(mask: tuple[int, int], image: tuple[int, int]) -> str:
 
 def _shape(path: Path) -> tuple[int, int]:
     """Height and width, from the header alone."""
-    if path.suffix != ".dcm":
+    if path.suffix.lower() != ".dcm":
         return picture_size(path)
     header = read_header(path)
     return header.height, header.width
@@ -280,7 +281,7 @@ def _shape(path: Path) -> tuple[int, int]:
 
 def _pixels(path: Path) -> tuple[Float[np.ndarray, "_ _"], float | None]:
     """The gray values in 0..1 and the spacing, which only a DICOM file may have."""
-    if path.suffix != ".dcm":
+    if path.suffix.lower() != ".dcm":
         return read_picture(path), None
     image, header = read_image(path)
     return image, header.spacing_mm

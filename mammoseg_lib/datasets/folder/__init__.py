@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from mammoseg_lib.datasets.files.dicom import read_header, read_image
 from mammoseg_lib.datasets.files.pictures import picture_size, read_picture
@@ -37,6 +38,9 @@ FOLDER = "own-images"
 WHOLE: dict[str, int] = {}
 MASSES_DIGEST = ""
 REQUIRED = ("sample_id", "image_path", "mask_path")
+SOFT = "soft"  # of a record: its masks with gray edges
+LABELS = 12  # so many masses nobody numbers in one mask
+THICK = 5  # px: the gray edge of a mask is thinner than this
 # What a field holds, unless it is empty, as a pattern and in words.
 FIELDS = {
     "laterality": (r"[LR]", "L or R"),
@@ -97,6 +101,11 @@ def scan(
     if unknown := int(table["patient_id"].isna().sum()):
         reason = f"{unknown} of {len(table)} images without a patient id: in splits each stands for itself"
         problems.append(Problem(str(root / TABLE), "excluded", reason))
+    if soft := [name for record in records for name in record[SOFT]]:
+        reason = (
+            f"{len(soft)} masks with gray edges, such as {soft[0]}: from half the brightest on they count"
+        )
+        problems.append(Problem(str(root / TABLE), "excluded", reason))
     if unlisted := _unlisted(root):
         reason = f"{len(unlisted)} image or mask files here are in no line of it, such as {unlisted[0]}"
         problems.append(Problem(str(root / TABLE), "excluded", reason))
@@ -127,10 +136,10 @@ def load(row: pd.Series) -> Sample:
     if is_picture(path):
         image, spacing = read_picture(path), None
     else:
-        image, header = read_image(path, voi=True)
+        image, header = read_image(path, voi=True, spacing=pd.isna(row["spacing_mm"]))
         spacing = header.spacing_mm
     names = [] if pd.isna(row["mask_path"]) else row["mask_path"].split(SEPARATOR)
-    masks = [_mask(path.parent / name, image.shape) for name in names]
+    masks = [_mask(path.parent / name, image.shape)[0] for name in names]
     spacing = spacing if pd.isna(row["spacing_mm"]) else float(row["spacing_mm"])
     return Sample(image, union(masks, image.shape), spacing)
 
@@ -213,8 +222,9 @@ def _record(root: Path, row: Row) -> dict:
         if not _inside(name):
             raise DataError(root / TABLE, f"{name!r} is not a path within the folder, with / and without ..")
     image = root / row.fields["image_path"]
-    shape = _shape(image)
-    masks = [_mask(root / name, shape) for name in row.masks]
+    shape = _shape(image, spacing=row.known("spacing_mm") is None)
+    read = [_mask(root / name, shape) for name in row.masks]
+    masks = [mask for mask, _ in read]
     given = row.known("n_masses")
     n_masses = sum(bool(mask.any()) for mask in masks) if given is None else int(float(given))
     mask = union(masks, shape)
@@ -232,6 +242,7 @@ def _record(root: Path, row: Row) -> dict:
         )
         or None,
         "spacing_mm": row.known("spacing_mm") and float(row.known("spacing_mm")),
+        SOFT: [name for name, (_, soft) in zip(row.masks, read, strict=True) if soft],
     }
 
 
@@ -241,18 +252,19 @@ def _inside(name: str) -> bool:
     return bool(name) and not path.is_absolute() and ".." not in path.parts and not foreign
 
 
-def _shape(path: Path) -> tuple[int, int]:
-    """Height and width, by the header alone."""
+def _shape(path: Path, *, spacing: bool) -> tuple[int, int]:
+    """Height and width, by the header alone; whose spacing is not looked at where the table has one."""
     if is_picture(path):
         return picture_size(path)
-    header = read_header(path)
+    header = read_header(path, spacing=spacing)
     return header.height, header.width
 
 
-def _mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """The pixels of a mask file that are not 0, which all have the same value.
+def _mask(path: Path, shape: tuple[int, int]) -> tuple[Bool[np.ndarray, "h w"], bool]:
+    """The pixels of a mask file that are not 0, which all have the same value; and whether its edge is soft.
 
-    Several values may mean several masses, a soft edge, or that the file is no mask: that is not guessed.
+    Of a soft edge, what is at least half as bright as the brightest counts. A few values in whole areas may
+    mean several masses, or that the file is no mask: that is not guessed.
     """
     if not is_picture(path):
         raise DataError(path, "a mask is a PNG or TIFF file")
@@ -260,6 +272,18 @@ def _mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     if pixels.shape != shape:
         raise DataError(path, f"mask has shape {pixels.shape}, its image {shape}")
     lit = pixels > 0
-    if not (pixels[lit] == pixels.max()).all():
-        raise DataError(path, "a mask holds 0 and one other value; this file holds more")
-    return lit
+    if (pixels[lit] == pixels.max()).all():
+        return lit, False
+    if not _soft(pixels):
+        reason = "holds 0 and one other value, or gray at its edges; this file holds several in whole areas"
+        raise DataError(path, f"a mask {reason}: write each mass to a file of its own")
+    return pixels >= 0.5 * pixels.max(), True
+
+
+def _soft(pixels: Float[np.ndarray, "h w"]) -> bool:
+    """Whether gray lies between black and white only, as where a mask was resized or saved as JPEG."""
+    gray = (pixels > 0) & (pixels < pixels.max())
+    between = (pixels > 0.1 * pixels.max()) & (pixels < 0.9 * pixels.max())
+    levels = len(np.unique(pixels[gray]))
+    thick = cv2.erode(np.pad(between, 2).astype(np.uint8), np.ones((THICK, THICK), np.uint8)).any()
+    return levels > LABELS or (levels > 1 and not thick)

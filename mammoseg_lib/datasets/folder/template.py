@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammoseg_lib.datasets.files.dicom import read_header
-from mammoseg_lib.datasets.folder.layout import EXTRA, MASKS, SEPARATOR, TABLE, is_picture, write_table
+from mammoseg_lib.datasets.files.dicom import is_dicom, read_header
+from mammoseg_lib.datasets.folder.layout import EXTRA, SEPARATOR, TABLE, is_picture, write_table
+from mammoseg_lib.datasets.folder.pairing import masks_among, pairs, pathology
 from mammoseg_lib.datasets.sample import COLUMNS, DataError, Problem, printable
 
 MEASURED = ("n_masses", "mass_fraction")  # from the masks, when the table is read
 BY_HAND = [name for name in [*COLUMNS, *EXTRA] if name not in MEASURED]
-MASK_NAME = re.compile(r"(?P<image>.+?)_mask.*", re.IGNORECASE)
+TO_CONVERT = {
+    ".bmp", ".gif", ".jpeg", ".jpg", ".mat", ".mha", ".mhd", ".nii", ".npy", ".nrrd", ".pgm", ".pnm", ".ppm",
+    ".webp",
+}  # fmt: skip
+ADVICE = (
+    "call the masks of NAME.png NAME_mask.png, or masks/NAME.png and the images images/NAME.png, as PNG or "
+    f"TIFF; or write {TABLE} by hand, as for images none of which shows a mass"
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,19 @@ class Template:
             ),
             *(f"mask of no image: {name}" for name in self.orphans),
             *(f"{p.kind}: {p.path}: {p.reason}" for p in self.problems),
-            *(f"{len(self.unknown)} files were not recognized, such as {name}" for name in self.unknown[:1]),
+            *_counted("cannot be read: convert them to PNG or TIFF", self._to_convert()),
+            *_counted("were not recognized", [n for n in self.unknown if n not in self._to_convert()]),
         ]
         empty = [name for name in BY_HAND if filled[name] < len(self.rows) and name != "mask_path"]
         lines.append(f"to fill in by hand, as far as known: {', '.join(empty) or 'nothing'}")
         return "\n".join(lines)
+
+    def _to_convert(self) -> list[str]:
+        return [name for name in self.unknown if Path(name).suffix.lower() in TO_CONVERT]
+
+
+def _counted(what: str, names: list[str]) -> list[str]:
+    return [f"{len(names)} files {what}, such as {names[0]}"] if names else []
 
 
 def _hint(name: str) -> str:
@@ -62,13 +77,13 @@ def _hint(name: str) -> str:
 def write_template(root: Path) -> Template:
     """Write `samples.csv` for the images in and below a folder.
 
-    Images are DICOM files (of any name), PNG and TIFF files. The masks of NAME.* are `NAME_mask*` and
-    `masks/NAME`, `masks/NAME_mask*` in its folder or beside it, as PNG or TIFF. A DICOM header tells patient,
-    laterality, view and spacing; no tag of a mammogram tells the density. Patient ids become hashes with a
-    random key that is kept nowhere: equal ids stay equal, and none can be found again by trying ids.
+    Images are DICOM files (of any name), PNG and TIFF files; masks are PNG and TIFF files that names pair
+    with an image, see `pairing`. A DICOM header tells patient, laterality, view and spacing, names the
+    pathology; no tag of a mammogram tells the density. Patient ids become hashes with a random key that is
+    kept nowhere: equal ids stay equal, and none can be found again by trying ids.
 
     Raises:
-        DataError: If there is no such folder, it has a table already, or there is no image.
+        DataError: If there is no such folder, it has a table already, or there is no image with a mask.
     """
     table = root / TABLE
     if not root.is_dir():
@@ -76,49 +91,40 @@ def write_template(root: Path) -> Template:
     if os.path.lexists(table):
         raise DataError(table, "exists already; it is not changed")
     files = [path for path in sorted(root.rglob("[!.]*")) if path.is_file()]
-    masks = [path for path in files if is_picture(path) and _is_mask(path)]
-    images = [path for path in files if (not _is_mask(path) if is_picture(path) else _is_dicom(path))]
-    if not images:
-        raise DataError(root, "no DICOM, PNG or TIFF image in it or below")
-    of_image: dict[tuple[Path, str], list[Path]] = {}
-    for mask in masks:
-        name = MASK_NAME.fullmatch(mask.stem)
-        of_image.setdefault((mask.parent, name["image"] if name else mask.stem), []).append(mask)
+    masks = dict.fromkeys(masks_among(root, files))
+    images = [path for path in files if (path not in masks if is_picture(path) else is_dicom(path))]
+    image_of = pairs(root, images, list(masks))
     times = Counter(path.stem for path in images)
-    key, rows, problems, used = secrets.token_bytes(16), [], [], set()
+    key, rows, problems = secrets.token_bytes(16), [], []
     for path in images:
-        places = (path.parent, path.parent / MASKS, path.parent.parent / MASKS)
-        found = [mask for place in places for mask in of_image.get((place, path.stem), [])]
-        used.update(found)
+        found = [mask for mask in masks if image_of.get(mask) == path]
         name = path.relative_to(root).as_posix()
         row = {
             "sample_id": path.stem if times[path.stem] == 1 else name,
             "image_path": name,
             "mask_path": SEPARATOR.join(mask.relative_to(root).as_posix() for mask in found),
+            "pathology": pathology(root, path),
         }
         try:
             rows.append(row | ({} if is_picture(path) else _from_header(path, key)))
         except DataError as error:
             problems.append(Problem(name, "broken", error.reason))
-    write_table(root, rows)
     orphans, unknown = (
         tuple(printable(path.relative_to(root).as_posix()) for path in files if path in left)
-        for left in ({*masks} - used, {*files} - {*images, *masks})
+        for left in (masks.keys() - image_of.keys(), {*files} - {*images, *masks})
     )
-    return Template(tuple(rows), orphans, unknown, tuple(problems))
-
-
-def _is_mask(path: Path) -> bool:
-    return path.parent.name == MASKS or MASK_NAME.fullmatch(path.stem) is not None
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    template = Template(tuple(rows), orphans, unknown, tuple(problems))
+    if not any(row["mask_path"] for row in rows):
+        raise DataError(root, f"0 images with a mask, so no {TABLE} was written; {ADVICE}\n{template.text()}")
+    write_table(root, rows)
+    return template
 
 
 def _from_header(path: Path, key: bytes) -> dict[str, str]:
-    header = read_header(path)
+    try:
+        header = read_header(path)
+    except DataError:  # one that has no usable spacing may get one in the table
+        header = read_header(path, spacing=False)
     hashed = hashlib.blake2b((header.patient_id or "").encode(), key=key, digest_size=6).hexdigest()
     return {
         # A letter first, or a spreadsheet reads 12e4 as a number.

@@ -35,7 +35,7 @@ from mammoseg_lib.datasets.sample import (
 
 FOLDER = "INbreast Release 1.0"
 FILE_NAME = re.compile(
-    r"(?P<id>\d+)_(?P<patient>[0-9a-f]+)_MG_(?P<laterality>[LR])_(?P<view>[A-Z]+)_ANON\.dcm"
+    r"(?P<id>\d+)_(?P<patient>[0-9a-f]+)_MG_(?P<laterality>[LR])_(?P<view>[A-Z]+)_ANON\.(?i:dcm)"
 )
 VIEWS = {"ML": "MLO"}  # the release writes ML in the file name of a mediolateral oblique view
 MASS_NAMES = {"mass", "masses"}

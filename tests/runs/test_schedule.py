@@ -1,0 +1,56 @@
+"""Several runs side by side, without training any."""
+
+from __future__ import annotations
+
+import threading
+from typing import ClassVar
+
+import pytest
+
+from mammoseg_lib.runs import schedule
+from mammoseg_lib.settings import Data, RunConfig, Training
+
+
+class Busy:
+    """A process that works until it is interrupted."""
+
+    asked: ClassVar[list[int]] = []
+
+    def __init__(self):
+        self.ended = threading.Event()
+
+    def ask(self, task: tuple) -> tuple[str, object]:
+        self.asked.append(task[0].fold)
+        self.ended.wait(60)
+        return "failed", "its process ended with status -2"
+
+    def interrupt(self) -> None:
+        self.ended.set()
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_interruption_ends_the_runs_in_progress_and_begins_no_other(monkeypatch):
+    monkeypatch.setattr(schedule, "_Worker", Busy)
+    monkeypatch.setattr(Busy, "asked", [])
+    join, reported = threading.Thread.join, []
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        while len(Busy.asked) < 2:
+            pass
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    before = threading.enumerate()
+    monkeypatch.setattr(Data, "prepare", lambda data: None)
+    configs = [
+        RunConfig({"name": "dice"}, {"name": "aunet"}, Training(), Data(), fold=n, seed=0) for n in range(6)
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        schedule.train_all(configs, jobs=2, report=reported.append)
+    monkeypatch.setattr(threading.Thread, "join", join)
+    for thread in set(threading.enumerate()) - set(before):
+        thread.join(60)
+    assert sorted(Busy.asked) == [0, 1]
+    assert reported == []
