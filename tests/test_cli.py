@@ -38,6 +38,7 @@ def _run(*arguments: object):
         (["train"], ["--profile", "--arm", "--fold", "--seed", "--missing", "--minutes", "--jobs", "--list"]),
         (["run-notebooks"], ["--profile", "--set", "--in-place"]),
         (["tables"], ["--profile"]),
+        (["try"], ["--set", "--train", "file.py:Class"]),
     ],
 )
 def test_help_names_everything(command, words, monkeypatch):
@@ -45,6 +46,13 @@ def test_help_names_everything(command, words, monkeypatch):
     result = _run(*command, "--help")
     assert result.exit_code == 0
     assert [word for word in words if word not in result.output] == []
+
+
+@pytest.mark.parametrize("more", [["--set", "side=1"], ["--profile", "reduced"]])
+def test_outputs_are_renewed_with_the_committed_defaults_only(more):
+    result = _run("run-notebooks", "10_bce_failure_cases", "--in-place", *more)
+    assert result.exit_code == 1
+    assert "takes neither --profile nor --set" in result.output
 
 
 def test_check_counts_and_succeeds_on_whole_data(release):

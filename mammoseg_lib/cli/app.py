@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mammoseg_lib.cli import browsing, data, notebooks, studies
+from mammoseg_lib.cli import browsing, data, losses, notebooks, studies
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +25,7 @@ for command in (
     browsing.lab,
 ):
     app.command()(command)
+app.command("try")(losses.try_loss)
 app.add_typer(data.data, name="data")
 app.add_typer(studies.results, name="results")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+import yaml
 
 from mammoseg_lib import paths
 from mammoseg_lib.sources import SOURCES, Source, advice
@@ -23,6 +24,17 @@ ArmOption = Annotated[
 ]
 FoldOption = Annotated[list[int] | None, typer.Option(help="Only this fold, from 0; may be repeated.")]
 SeedOption = Annotated[list[int] | None, typer.Option(help="Only this seed; may be repeated.")]
+
+
+def setting(text: str) -> tuple[str, object]:
+    """Name and value of a NAME=VALUE."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise typer.BadParameter(f"{value!r} is not a YAML value", param_hint="--set") from None
 
 
 def fail(message: object) -> None:

@@ -6,9 +6,9 @@ import sys
 from typing import Annotated
 
 import typer
-import yaml
 
-from mammoseg_lib.cli.base import ProfileOption
+from mammoseg_lib.cli.base import ProfileOption, fail
+from mammoseg_lib.cli.base import setting as setting_of
 
 
 def run_notebooks(
@@ -25,8 +25,8 @@ def run_notebooks(
     from mammoseg_lib import notebooks, paths
 
     if in_place and (setting or profile != "demo"):
-        _fail("--in-place runs the committed defaults; it takes neither --profile nor --set")
-    parameters = dict(_setting(text) for text in setting or [])
+        fail("--in-place runs the committed defaults; it takes neither --profile nor --set")
+    parameters = dict(setting_of(text) for text in setting or [])
     failures = 0
     for name in names or (notebooks.with_solutions() if in_place else notebooks.available()):
         typer.echo(name, err=True)
@@ -44,13 +44,3 @@ def run_notebooks(
             failures += 1
     if failures:
         raise typer.Exit(1)
-
-
-def _setting(text: str) -> tuple[str, object]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise typer.BadParameter(f"{value!r} is not a YAML value", param_hint="--set") from None

@@ -212,7 +212,7 @@ def _try(loss: Loss, name: str) -> None:
         with torch.random.fork_rng(devices=[]):
             loss = copy.deepcopy(loss)
             loss.fit_targets(masks)
-            values = loss(logits, batch)
+            values = loss(logits.clone(), batch)  # not a leaf, as little as a network's output is one
     except Exception as error:
         shape = list(logits.shape)
         raise ValueError(f"{name} fails on a small batch {shape}: {type(error).__name__}: {error}") from error

@@ -26,7 +26,7 @@ def number_grids(
     """One panel an array: every pixel a square with its number in it, shaded by it; the true mass outlined.
 
     Args:
-        panels: Title to array, all of one shape. Values from 0 to 1 called "y" are shaded green, others blue,
+        panels: Title to array, all of one shape. Those called "y" or "Y" are shaded green, others blue,
             relative to the largest of the panel.
         truth: The true mass, outlined in green.
         cell: Height and width of the cells of a grid to draw over the pixels.
@@ -37,7 +37,7 @@ def number_grids(
         1, len(panels), figsize=(0.47 * width * len(panels) + 0.3, 0.47 * height + 0.4), squeeze=False
     )
     for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
-        color = to_rgb(TRUTH if title.startswith("$y$") else PREDICTION)
+        color = to_rgb(TRUTH if title.lower().startswith("$y$") else PREDICTION)
         top = max(float(np.abs(values).max()), 1e-12)
         whole = np.allclose(values, np.round(values))
         for i, j in np.ndindex(values.shape):

@@ -58,7 +58,8 @@ def prediction_explorer(
             end = float(np.clip(response.costs[name], LOW, HIGH))
             bar.set_width(end)
             text.set_x(max(end, 0.0) + 4)
-            text.set_text(f"{response.costs[name]:+.0f} %")
+            cut = "" if end == response.costs[name] else "... "  # the bar goes on
+            text.set_text(f"{cut}{response.costs[name]:+.0f} %")
 
     outlines = [*masks.collections, *push.collections]
     return Explorer(figure, [shown, pushed, *outlines, *lengths, *texts, metrics], update, controls)
