@@ -247,8 +247,9 @@ def gradient_is_right(loss: Loss) -> Property:
             scale = max(abs(measured), abs(claimed), float(gradient.norm()), 1e-12)
             differences.append(abs(measured - claimed) / scale)
     worst = float(torch.tensor(differences).max())  # NaN, if one is
-    result = f"differs by {worst:.2g} of itself from what the value does"
-    return Property(GRADIENT, result, worst <= AGREE, {"difference": worst})
+    holds = worst <= AGREE  # not so for NaN
+    result = "as the value says" if holds else f"differs by {worst:.2g} of itself from what the value does"
+    return Property(GRADIENT, result, holds, {"difference": worst})
 
 
 def gradient_size(loss: Loss) -> Property:

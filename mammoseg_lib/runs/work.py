@@ -63,7 +63,7 @@ def execute(
     folder = paths.runs() / folder_name(config, name)
     partial = folder.with_name(f".partial-{folder.name}")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with locked(partial.with_suffix(".lock")):
+    with locked(partial.with_name(f"{partial.name}.lock")):  # a name of one's own loss holds dots
         if not folder.is_dir():
             partial.mkdir(exist_ok=True)
             for leftover in partial.glob(".*"):  # half-written files of a killed process
