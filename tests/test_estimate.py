@@ -388,3 +388,13 @@ def test_a_table_of_all_arms(results):
     assert set(table["origin"]) == {"shipped"}
     single = estimate.value(Panel(results, ["bce"], n=50), "bce", at="best")
     assert table.set_index("arm").loc["bce", "best"] == single.value
+
+
+def test_no_interval_of_a_difference_holds_what_no_difference_can_be():
+    """Two folds that disagree spread the resamples far beyond the range of the metric."""
+    results = make_results({"bce": 0.5, "dice": 0.6}, n_folds=2, seeds=(0,), network_sd=0.4)
+    panel = Panel(results, ["bce", "dice"], n=200)
+    found = estimate.difference(panel, ["dice"], ["bce"])
+    assert found.widened > 1
+    assert np.ptp(found.replicates) > 2
+    assert -1 <= found.low <= found.high <= 1

@@ -121,9 +121,9 @@ def difference(
         replicates=value + factor * deviation,
     )
     low, high = result.at_level(LEVEL)
-    if not len(right):
-        # What was spread about a value may lie where no value can.
-        low, high = np.clip([low, high], *_range_of(metric)).tolist()
+    # What was spread about a value may lie where no value, or no difference of two, can.
+    least, most = _range_of(metric)
+    low, high = np.clip([low, high], -most if len(right) else least, most).tolist()
     return replace(result, low=low, high=high)
 
 
