@@ -258,3 +258,14 @@ def test_a_kernel_that_dies_is_an_error_of_its_notebook(place, monkeypatch, erro
     monkeypatch.setattr("papermill.execute_notebook", broken)
     with pytest.raises(NotebookError, match=r"01_a\.ipynb could not be executed to its end"):
         run_notebook("01_a")
+
+
+def test_no_figure_is_left_of_what_a_notebook_no_longer_writes():
+    """All that a notebook has written was written by one version of it: the rest is of a cell that is gone."""
+    versions: dict[str, set[str]] = {}
+    for sidecar in (paths.PROJECT / "figures").rglob("*.json"):
+        if not {"real", "mine", "trained"} & set(sidecar.parts):
+            record = json.loads(sidecar.read_text(encoding="utf-8"))
+            versions.setdefault(record["notebook"], set()).add(record["notebook_code"])
+    assert [name for name, each in versions.items() if len(each) > 1 or name not in ALL] == []
+    assert len(versions) > 15
