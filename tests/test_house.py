@@ -14,7 +14,7 @@ HOUSE = (
     *("paths", "storage", "checks", "parallel", "source_code", "provenance", "yaml_files", "teaching"),
     *("losses", "models", "metrics", "scenes", "plots", "atlas"),
     *("datasets", "phantoms", "sources", "augmentation", "preprocessing", "splits", "check", "export"),
-    *("settings", "batching", "training", "papers", "studies", "runs", "results", "reports"),
+    *("settings", "batching", "training", "papers", "studies", "runs", "results", "reports", "own_loss"),
     *("outputs", "notebooks", "lab", "site", "cli"),
 )
 WAY = HOUSE[HOUSE.index("datasets") :]  # from data to runs, and what reads them

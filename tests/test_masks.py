@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mammoseg_lib import losses, metrics
-from mammoseg_lib.losses import ASPReconstruction, Boundary, Loss, SpatialMatching, build_loss, grid
+from mammoseg_lib.losses import ASPReconstruction, Boundary, Loss, SpatialMatching, build_loss, drawn, grid
 from mammoseg_lib.losses.base import Batch
 from mammoseg_lib.metrics import distance, hausdorff
 from tests.losses.cases import OPTIONS
@@ -81,6 +81,8 @@ OF_SEVERAL: dict[str, dict[str, Callable]] = {
     "Loss.fit_targets": {"none": losses.BCE().fit_targets},
     "Composite.fit_targets": {"none": build_loss("dice_bce").fit_targets},
     "Boundary.target_features": {"classes": Boundary(classes=(0, 2)).target_features},
+    "batch_of": {"plain": lambda masks: drawn.batch_of(masks).target},
+    "with_features": {"boundary": lambda masks: dict(drawn.with_features(Boundary(), masks).features)},
 }
 OF_TWO: dict[str, dict[str, Callable]] = {
     "confusion": {"plain": metrics.confusion},

@@ -261,7 +261,7 @@ def test_a_kernel_that_dies_is_an_error_of_its_notebook(place, monkeypatch, erro
 
 
 def test_no_figure_is_left_of_what_a_notebook_no_longer_writes():
-    """All that a notebook has written was written by one version of it: the rest is of a cell that is gone."""
+    """All that a notebook wrote is of one version of it: the rest is of a cell that is gone."""
     versions: dict[str, set[str]] = {}
     for sidecar in (paths.PROJECT / "figures").rglob("*.json"):
         if not {"real", "mine", "trained"} & set(sidecar.parts):

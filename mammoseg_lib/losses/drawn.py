@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from mammoseg_lib.checks import Mask, as_mask
 from mammoseg_lib.losses.base import Batch, Loss, known_spacing, stack_features
 from mammoseg_lib.losses.own import trial_masks
 
@@ -37,8 +38,9 @@ def cases(side: int = SIDE) -> dict[str, Case]:
     }
 
 
-def batch_of(masks: Bool[np.ndarray, "n h w"]) -> Batch:
+def batch_of(masks: Shaped[Mask, "n h w"]) -> Batch:
     """The masks as a batch that knows all that a sample table may know."""
+    masks = as_mask(masks, "the masks", axes=(3,))
     n = len(masks)
     return Batch(
         torch.from_numpy(masks)[:, None],
@@ -52,8 +54,9 @@ def rows_of(batch: Batch, rows: list[int]) -> Batch:
     return Batch(batch.target[rows], acr_density=batch.acr_density[rows], spacing_mm=batch.spacing_mm[rows])
 
 
-def with_features(loss: Loss, masks: Bool[np.ndarray, "n h w"]) -> Batch:
+def with_features(loss: Loss, masks: Shaped[Mask, "n h w"]) -> Batch:
     """The masks as a batch with the features that a data set would keep for the loss."""
+    masks = as_mask(masks, "the masks", axes=(3,))
     batch = batch_of(masks)
     spacings = map(known_spacing, batch.spacing_mm.numpy())
     rows = [loss.target_features(mask, spacing) for mask, spacing in zip(masks, spacings, strict=True)]
