@@ -405,7 +405,8 @@ def test_one_image_where_there_is_a_spread_trains_as_ever(parts):
     """Of a batch of one nothing changes but what would have failed."""
     ours, bare = _trainer(), _trainer()
     images, batch = parts[0][[0]]
-    ours.model.train(), bare.model.train()
+    ours.model.train()
+    bare.model.train()
     torch.manual_seed(1)
     value = ours.step(images, batch)
     torch.manual_seed(1)

@@ -20,22 +20,10 @@ from mammoseg_lib.datasets.sample import DataError, check_file, check_size
 # CC and MLO in the code lists of ViewCodeSequence: SNOMED RT, SNOMED CT.
 VIEW_CODES = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}
 SQUARE = 1e-3  # a pixel's two sides may differ by this part
+# The start-of-frame markers of JPEG.
 FRAME_HEADERS = {
-    0xC0,
-    0xC1,
-    0xC2,
-    0xC3,
-    0xC5,
-    0xC6,
-    0xC7,
-    0xC9,
-    0xCA,
-    0xCB,
-    0xCD,
-    0xCE,
-    0xCF,
-    0xF7,
-}  # of JPEG
+    0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,8 @@ IMAGE_WORDS = {
 FINDINGS = {"tumor", "tumors", "tumour", "tumours", "lesion", "lesions", "mass", "masses"}  # beside an image
 PATHOLOGIES = {"benign", "malignant", "normal"}
 PARTS = {"train", "training", "val", "validation", "test", "testing"}
-NUMBERED = re.compile(
-    r"(?P<image>.+?)_mask.*", re.IGNORECASE
-)  # what follows tells the masks of an image apart
+# What follows tells the masks of an image apart.
+NUMBERED = re.compile(r"(?P<image>.+?)_mask.*", re.IGNORECASE)
 
 Words = tuple[str, ...]
 

@@ -55,15 +55,18 @@ class Template:
             ),
             *(f"mask of no image: {name}" for name in self.orphans),
             *(f"{p.kind}: {p.path}: {p.reason}" for p in self.problems),
-            *_counted("cannot be read: convert them to PNG or TIFF", self._to_convert()),
-            *_counted("were not recognized", [n for n in self.unknown if n not in self._to_convert()]),
+            *_counted(
+                "cannot be read: convert them to PNG or TIFF", [n for n in self.unknown if _to_convert(n)]
+            ),
+            *_counted("were not recognized", [n for n in self.unknown if not _to_convert(n)]),
         ]
         empty = [name for name in BY_HAND if filled[name] < len(self.rows) and name != "mask_path"]
         lines.append(f"to fill in by hand, as far as known: {', '.join(empty) or 'nothing'}")
         return "\n".join(lines)
 
-    def _to_convert(self) -> list[str]:
-        return [name for name in self.unknown if Path(name).suffix.lower() in TO_CONVERT]
+
+def _to_convert(name: str) -> bool:
+    return Path(name).suffix.lower() in TO_CONVERT
 
 
 def _counted(what: str, names: list[str]) -> list[str]:
@@ -94,10 +97,14 @@ def write_template(root: Path) -> Template:
     masks = dict.fromkeys(masks_among(root, files))
     images = [path for path in files if (path not in masks if is_picture(path) else is_dicom(path))]
     image_of = pairs(root, images, list(masks))
+    masks_of: dict[Path, list[Path]] = {path: [] for path in images}
+    for mask in masks:
+        if mask in image_of:
+            masks_of[image_of[mask]].append(mask)
     times = Counter(path.stem for path in images)
     key, rows, problems = secrets.token_bytes(16), [], []
     for path in images:
-        found = [mask for mask in masks if image_of.get(mask) == path]
+        found = masks_of[path]
         name = path.relative_to(root).as_posix()
         row = {
             "sample_id": path.stem if times[path.stem] == 1 else name,
