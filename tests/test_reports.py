@@ -330,6 +330,17 @@ def test_ablation_compares_every_arm_with_one(results):
     assert other.loc["sm_b_bce_all/soft counts", "difference"] == pytest.approx(-0.25, abs=0.03)
 
 
+def test_variants_are_compared_with_their_own_method(results):
+    """What another reading of one loss changes is not seen against another loss."""
+    table = reports.ablation(results, "dice_bce", within=True, n=200).set_index("arm")
+    assert table.index[table["difference"].notna()].tolist() == ["sm_b_bce_all/soft counts"]
+    panel = estimate.Panel(results, ["sm_b_bce_all/soft counts", "sm_b_bce_all"], n=200)
+    want = estimate.difference(panel, ["sm_b_bce_all/soft counts"], ["sm_b_bce_all"])
+    assert table.loc["sm_b_bce_all/soft counts", "difference"] == want.value
+    page = reports.study_table(results, within=True, n=50)
+    assert (page["difference"] != "–").tolist() == table["difference"].notna().tolist()
+
+
 def test_arms_without_a_fold_in_common_are_not_compared(results):
     apart = make_results({"new": 0.5}, seeds=(7,))
     table = reports.ablation(estimate.gather([results, apart]), n=20).set_index("arm")

@@ -16,6 +16,7 @@ def ablation(
     results: Results,
     against: str | Arm | None = None,
     *,
+    within: bool = False,
     arms: Iterable[str | Arm] | None = None,
     metric: str = "dsc",
     average: str = "micro",
@@ -27,6 +28,7 @@ def ablation(
     Args:
         results: Measured numbers of a study.
         against: The arm that the others are compared with; None takes the first.
+        within: Compare every variant with its own method instead, and methods with nothing.
         arms: Which, in this order; None takes all that there are.
         metric: Name in `metrics.OVERLAP`, or another column of the metrics per image.
         average: "micro" or "macro".
@@ -42,11 +44,12 @@ def ablation(
     first = against or tuple(table.loc[0, ["study", "arm"]])
     first = Panel(results, [first], n=1).arms[0]
     rows = []
-    for arm in table[["study", "arm"]].itertuples(index=False, name=None):
+    for study, name, method in table[["study", "arm", "method"]].itertuples(index=False, name=None):
+        arm, other = (study, name), (study, method) if within else first
         row = dict.fromkeys(("difference", "difference_low", "difference_high"), np.nan) | {"common": ""}
-        if arm != first and _share(results, arm, first):
-            panel = Panel(results, [arm, first], n=n, seed=seed)
-            found = difference(panel, [arm], [first], metric, average)
+        if arm != other and _share(results, arm, other):
+            panel = Panel(results, [arm, other], n=n, seed=seed)
+            found = difference(panel, [arm], [other], metric, average)
             row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
             row["common"] = f"{found.folds} folds, {found.seeds} seeds"
         rows.append(row)

@@ -80,21 +80,24 @@ def study_table(
     average: str = "micro",
     *,
     arms: Iterable[str] | None = None,
+    within: bool = False,
     n: int = 2000,
 ) -> pd.DataFrame:
-    """Every arm of a study, with its difference to the first one, as text for a page.
+    """Every arm of a study, with its difference to the first one or to its own method, as text for a page.
 
     Args:
         results: Measured numbers of the study.
         metric: As in `estimate.value`.
         average: As there.
         arms: Which, in this order; None takes all that there are.
+        within: As in `ablation`.
         n: Resamples.
 
     Returns:
-        One row per arm: `measured here`, `difference` to the first arm (paired), `best epoch`.
+        One row per arm: `measured here`, `difference` to the first arm or to its own method (paired), and
+        `best epoch`.
     """
-    found = ablation(results, arms=arms, metric=metric, average=average, n=n)
+    found = ablation(results, within=within, arms=arms, metric=metric, average=average, n=n)
     unit, factor = unit_of(metric)
     rows = [
         {
@@ -148,6 +151,9 @@ def text(study: Study, results: Results, *, n: int = 2000) -> str:
         for metric in ("dsc", "sensitivity"):
             table = study_table(results, metric, average, arms=arms, n=n)
             parts += [f"## Arms: {metric}", markdown(table)]
+        if (results.runs["variant"] != "").any():
+            table = study_table(results, "dsc", average, arms=arms, within=True, n=n)
+            parts += ["## Variants, each against its own method: dsc", markdown(table)]
     if study.paper is not None:
         parts += _paper_parts(study.paper, compare(study.paper, results, n=n))
     return "\n\n".join(filter(None, parts))
