@@ -134,7 +134,8 @@ class Outputs:
     def _show(self, figure: Figure, picture: Path, alt: str) -> None:
         """The picture as it was written, at the figure's own size: sharp where it is enlarged."""
         picture_width = int.from_bytes(picture.read_bytes()[16:20], "big")  # of PNG's header
-        width = round(picture_width * figure.dpi / plt.rcParams["savefig.dpi"])
+        saved = plt.rcParams["savefig.dpi"]  # "figure", unless a style says otherwise
+        width = round(picture_width * figure.dpi / (figure.dpi if saved == "figure" else saved))
         display(
             {"image/png": picture.read_bytes(), "text/plain": alt},
             raw=True,
