@@ -138,4 +138,4 @@ def _curves(ax: Axes, curves: pd.DataFrame, colors: Mapping[str, tuple]) -> None
         ax.plot(own["epoch"], own["dsc"], style, color=color, label=name)
     ax.set(xlabel="epoch", ylabel="DSC, validation images", ylim=(0, 1))
     ax.grid(axis="y", color="#e5e5e5")
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8)  # above: curves go everywhere
