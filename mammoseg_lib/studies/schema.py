@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
+from mammoseg_lib.checks import check_whole
 from mammoseg_lib.papers import Method, Paper
 from mammoseg_lib.settings import Data, RunConfig, Training
 from mammoseg_lib.splits import N_FOLDS
@@ -19,6 +20,8 @@ PROFILES = ("demo", "reduced", "paper")
 `paper`: the paper's own sizes, for a GPU."""
 PREPARATION = ("crop", "resize", "window")
 Values = dict[str, Any]
+# `yes` is no number, although Python counts it as 1.
+Whole, Number = Annotated[int, Strict()], Annotated[float, Strict()]
 
 
 class StudyError(YamlFileError):
@@ -30,22 +33,22 @@ class _Block(BaseModel):
 
 
 class DataSettings(_Block):
-    """Which images; what is not given is the paper's, or the profile's."""
+    """Which images; what is not given is the paper's, or the profile's. With a `root` they are no phantoms."""
 
     source: str | None = None
     root: str | None = None
     phantoms: bool | None = None
-    n_images: int | None = Field(None, gt=0)
-    phantom_size: int | None = Field(None, gt=0)
+    n_images: Whole | None = Field(None, gt=0)
+    phantom_size: Whole | None = Field(None, gt=0)
     population: str | None = None
-    image_size: int | None = Field(None, gt=0)
+    image_size: Whole | None = Field(None, gt=0)
     protocol: str | None = None
-    split_seed: int | None = None
-    max_area: float | None = None
+    split_seed: Whole | None = Field(None, ge=0)
+    max_area: Number | None = None
     with_masses: bool | None = None
     crop: str | None = None
     resize: str | None = None
-    window: tuple[float, float] | str | None = None
+    window: tuple[Number, Number] | str | None = None
 
 
 class Parts(_Block):
@@ -55,6 +58,18 @@ class Parts(_Block):
     model: Values = {}
     training: Values = {}
     data: DataSettings = DataSettings()
+
+    @field_validator("training")
+    @classmethod
+    def _numbers(cls, training: Values) -> Values:
+        """What `Training` lets pass: its code is a part of what every run is told by, and stays as it is."""
+        for name, value in training.items():
+            if name in ("patience", "milestones") and value is not None:
+                for epochs in value if isinstance(value, list | tuple) else [value]:
+                    check_whole(name, epochs)
+            elif isinstance(value, bool) and not isinstance(getattr(Training, name, ""), str | bool):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+        return training
 
 
 class Own(Parts):
@@ -83,9 +98,9 @@ class Profile(Parts):
 
     methods: list[str] | None = None
     variants: list[str] | None = None
-    folds: list[int] = Field([0], min_length=1)
-    seeds: list[int] = Field([0], min_length=1)
-    minutes: float = 1.0
+    folds: list[Whole] = Field([0], min_length=1)
+    seeds: list[Annotated[Whole, Field(ge=0)]] = Field([0], min_length=1)
+    minutes: Number = Field(1.0, gt=0)
 
 
 class StudyFile(Parts):
@@ -110,7 +125,7 @@ class StudyFile(Parts):
     methods: list[str] = Field(min_length=1)
     variants: dict[str, Variant] = {}
     plain: bool = True
-    profiles: dict[str, Profile]
+    profiles: dict[str, Profile] = Field(min_length=1)
     notebooks: list[str] = []
 
 
@@ -257,6 +272,8 @@ class Study:
             filters["max_area"] = values["max_area"]
         plain = ("phantoms", "n_images", "phantom_size", "population", "protocol", "split_seed")
         root = values.get("root")
+        if root and values.get("phantoms") is None:
+            values["phantoms"] = False  # who names a folder means the images in it
         try:
             return Data.read(
                 {
