@@ -29,7 +29,7 @@ from mammoseg_lib.studies import load_study, read_by, study_names
 NAME = "00_tiny"
 STUDY = {
     "title": "Tiny",
-    "own": {"dice": {"label": "Dice", "loss": "dice", "model": {"name": "aunet", "base_width": 4}}},
+    "own": {"dice": {"label": "Dice", "loss": "dice", "model": {"name": "aunet", "base_width": 8}}},
     "methods": ["dice"],
     "data": {"n_images": 10, "phantom_size": 32, "image_size": 16},
     "training": {"epochs": 1},

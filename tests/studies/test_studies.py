@@ -174,7 +174,10 @@ def test_unknown_names_are_errors_with_the_nearest_word(tmp_path):
         ({"methods": []}, "methods is"),
         ({"profiles": {"demo": {"seeds": []}}}, "profiles.demo.seeds is"),
         ({"profiles": {"demo": {"folds": []}}}, "profiles.demo.folds is"),
-        ({"training": {"patience": 0}}, "^mine.yaml: training: patience must be a whole number from 1, not 0$"),
+        (
+            {"training": {"patience": 0}},
+            "^mine.yaml: training: patience must be a whole number from 1, not 0$",
+        ),
         ({"training": {"milestones": [5, 0]}}, "training: milestones must be a whole number from 1, not 0"),
         ({"profiles": {"demo": {"seeds": [-1]}}}, "^mine.yaml: profiles.demo.seeds.0 is -1: "),
         ({"profiles": {"demo": {"minutes": 0}}}, "profiles.demo.minutes is 0: "),
@@ -208,7 +211,11 @@ def test_yes_and_no_are_no_numbers(tmp_path, block, words):
     data = {"phantoms": True, "n_images": 10, "split_seed": 1}
     block = {"folds": [0], "training": {"patience": 5, "milestones": [3], "normalize": True}, "data": data}
     (config, _) = load_study(write(tmp_path, profiles={"demo": block})).plan("demo")
-    assert (config.training.patience, config.training.milestones, config.training.normalize) == (5, (3,), True)
+    assert (config.training.patience, config.training.milestones, config.training.normalize) == (
+        5,
+        (3,),
+        True,
+    )
 
 
 def test_who_names_a_folder_means_the_images_in_it(tmp_path):
