@@ -18,6 +18,7 @@ from mammoseg_lib.yaml_files import YamlFileError, nearest, validated
 PROFILES = ("demo", "reduced", "paper")
 """`demo`: phantoms, within a minute a run. `reduced`: real images at a size that two cores can train.
 `paper`: the paper's own sizes, for a GPU."""
+ON_REAL_IMAGES = PROFILES[1:]
 PREPARATION = ("crop", "resize", "window")
 Values = dict[str, Any]
 # `yes` is no number, although Python counts it as 1.
@@ -33,7 +34,10 @@ class _Block(BaseModel):
 
 
 class DataSettings(_Block):
-    """Which images; what is not given is the paper's, or the profile's. With a `root` they are no phantoms."""
+    """Which images; what is not given is the paper's, or the profile's.
+
+    Where `phantoms` is not given, a `root` and the profiles `reduced` and `paper` ask for real images.
+    """
 
     source: str | None = None
     root: str | None = None
@@ -244,7 +248,7 @@ class Study:
             loss=self._located(loss),
             model=model,
             training=validated(Training, training, f"{place}, training"),
-            data=self._data(method, layers, place),
+            data=self._data(profile, method, layers, place),
             fold=fold,
             seed=seed,
             study=self.name,
@@ -262,7 +266,7 @@ class Study:
         file, _, name = loss["name"].rpartition(":")
         return {**loss, "name": f"{(self.folder / file).resolve()}:{name}"}
 
-    def _data(self, method: Method, layers: Sequence[Parts], place: str) -> Data:
+    def _data(self, profile: str, method: Method, layers: Sequence[Parts], place: str) -> Data:
         values = {**method.preprocessing, **{k: v for k, v in method.data.items() if k != "n_images"}}
         values |= {"image_size": method.preprocessing.get("size", 256)}
         for layer in layers:
@@ -272,8 +276,8 @@ class Study:
             filters["max_area"] = values["max_area"]
         plain = ("phantoms", "n_images", "phantom_size", "population", "protocol", "split_seed")
         root = values.get("root")
-        if root and values.get("phantoms") is None:
-            values["phantoms"] = False  # who names a folder means the images in it
+        if values.get("phantoms") is None:  # who names a folder means the images in it
+            values["phantoms"] = not root and profile not in ON_REAL_IMAGES
         try:
             return Data.read(
                 {

@@ -121,8 +121,13 @@ def busi_faults() -> Iterator[Fault]:
         )
     yield Fault("busi", "mask with gray edges", lambda root: soften(root / mask), None)
     for name in ("benign", "normal"):
-        yield Fault("busi", f"every suffix of {name} in capitals", partial(_capitals, name), f"{name}/{name} (1).PNG",
-                    frozenset({f"{name} (1)", f"{name} (2)"}))  # fmt: skip
+        yield Fault(
+            "busi",
+            f"every suffix of {name} in capitals",
+            partial(_capitals, name),
+            f"{name}/{name} (1).PNG",
+            frozenset({f"{name} (1)", f"{name} (2)"}),
+        )
     for mode in ("LA", "RGB", "RGBA", "P"):
         yield Fault("busi", f"mask in mode {mode}", lambda root, mode=mode: _convert(root / mask, mode), None)
     yield Fault("busi", "interlaced mask of 16 bits", lambda root: _sixteen(root / mask), None)

@@ -8,7 +8,7 @@ import yaml
 from mammoseg_lib import paths
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import MODELS
-from mammoseg_lib.studies import StudyError, load_study, read_by, study_names
+from mammoseg_lib.studies import PROFILES, StudyError, load_study, read_by, study_names
 
 OWN = {
     "title": "Mine",
@@ -218,14 +218,15 @@ def test_yes_and_no_are_no_numbers(tmp_path, block, words):
     )
 
 
-def test_who_names_a_folder_means_the_images_in_it(tmp_path):
-    """And not phantoms, but where a profile asks for them."""
+def test_who_names_a_folder_or_a_profile_on_real_images_means_no_phantoms(tmp_path):
+    """But where it asks for them."""
     for phantoms, expected in (({}, False), ({"phantoms": None}, False), ({"phantoms": True}, True)):
         data = {"source": "folder", "root": "images", "window": None}
         path = write(tmp_path, data=data, profiles={"demo": {"data": phantoms}})
         assert {config.data.phantoms for config in load_study(path).plan("demo")} == {expected}
-    path = write(tmp_path, data={"source": "folder"}, profiles={"demo": {}})
-    assert all(config.data.phantoms for config in load_study(path).plan("demo"))
+    study = load_study(write(tmp_path, data={"source": "folder"}, profiles={name: {} for name in PROFILES}))
+    found = {name: {config.data.phantoms for config in study.plan(name)} for name in PROFILES}
+    assert found == {"demo": {True}, "reduced": {False}, "paper": {False}}
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.e-3", "1.0e-3", "0.001", "+1e-3", ".1e-2"])
