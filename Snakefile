@@ -9,17 +9,19 @@ import sys
 sys.path.insert(0, workflow.basedir)
 
 from mammoseg_lib import paths
+from mammoseg_lib.checks import check_choice
 from mammoseg_lib.notebooks import available, may_show_real, profile_parameters
 from mammoseg_lib.provenance import library_digest, notebook_digest
 from mammoseg_lib.runs.identity import run_code, settings_digest
 from mammoseg_lib.storage import digest
-from mammoseg_lib.studies import load_study, read_by, study_names
+from mammoseg_lib.studies import PROFILES, load_study, read_by, study_names
 
 
 workdir: str(paths.home())
 
 
 PROFILE = config.get("profile", "demo")
+check_choice("profile", PROFILE, PROFILES)
 MAMMOSEG = f"{shlex.quote(sys.executable)} -m mammoseg_lib.cli"
 FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
 STUDIES = {name: load_study(name) for name in study_names() if PROFILE in load_study(name).file.profiles}

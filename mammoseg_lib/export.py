@@ -17,7 +17,7 @@ from mammoseg_lib.datasets import COLUMNS, DataError, Problem, Sample
 from mammoseg_lib.datasets.folder.layout import IMAGES, MASKS, write_png, write_table
 from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing import Preprocessing, crop_and_window, prepare_sample
-from mammoseg_lib.preprocessing.cache import EXPORTED
+from mammoseg_lib.preprocessing.cache import EXPORTED, none_usable
 from mammoseg_lib.sources import Source
 from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
@@ -96,7 +96,7 @@ def export(
             rows = [item for item in found if isinstance(item, dict)]
             problems += [item for item in found if isinstance(item, Problem)]
             if not rows:
-                raise DataError(source.root, f"no image to export; {len(problems)} problems")
+                raise DataError(source.root, none_usable(problems, filters))
             write_table(partial_folder, rows)
             recipe = {"source": source.name, "real": source.real, "window": window, "size": size, **filters}
             write_json(partial_folder / EXPORTED, recipe)

@@ -194,3 +194,21 @@ def test_one_protocol_takes_complete_arms_of_one_network_once():
     assert got.value == want.value
     with pytest.raises(ValueError, match="no setting with resnet has all"):
         benchmark.one_protocol(results, model="resnet")
+
+
+@pytest.mark.parametrize(
+    ("model", "label", "expected"),
+    [
+        ("aunet", "AU-Net, BCE", "BCE"),
+        ("aunet", "AU-Net, SM-SD, BCE, L*_G-A", "SM-SD, BCE, L*_G-A"),
+        ("aunet", "AU-Net (baseline)", "AU-Net (baseline)"),
+        ("aunet", "SM-SD, BCE", "SM-SD, BCE"),
+        ("resnet34_unet", "ResNet34 U-Net, BCE", "BCE"),
+        ("resnet34_unet", "AU-Net, BCE", "AU-Net, BCE"),
+    ],
+)
+def test_the_network_that_all_share_is_left_out_of_a_label(model, label, expected):
+    results = make_results({"a": 0.6}, seeds=(0,), n_epochs=1)
+    results.runs = results.runs.assign(model=model, settings=results.runs["fold"].astype(str), label=label)
+    results.best, results.last = (t.assign(label=label) for t in (results.best, results.last))
+    assert set(benchmark.one_protocol(results, model).last["arm"]) == {expected}

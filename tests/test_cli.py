@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +14,8 @@ from mammoseg_lib.cli import main
 from mammoseg_lib.cli.app import app
 from mammoseg_lib.datasets import DataError
 from mammoseg_lib.sources import open_source, phantom_folder
-from tests.faults.sources import write_busi
+from tests.faults.of_folder import IMAGE_FILES
+from tests.faults.sources import SMALL_SOURCES, write_busi
 from tests.release import SQUARE, write_inbreast
 
 
@@ -174,11 +177,119 @@ def test_phantoms_that_were_taken_are_told_in_the_last_line(tmp_path, monkeypatc
         open_source("busi", phantoms=False)
 
 
+def test_nothing_is_said_of_real_data_that_is_there(tmp_path, monkeypatch):
+    """Where phantoms are given with --root although it is."""
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    write_busi(tmp_path / "data" / "Dataset_BUSI_with_GT")
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / "data"))
+    result = _run("data", "check", "busi", "--root", phantom_folder("busi", 6, 32), "--jobs", 1)
+    assert result.output.splitlines()[-1] == "these were PHANTOMS, no images of patients"
+
+
 def test_nothing_is_said_where_the_data_is_real(tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
     write_busi(tmp_path / "data" / "Dataset_BUSI_with_GT")
     monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path / "data"))
     assert "PHANTOM" not in _run("data", "prepare", "busi", "--size", 16, "--jobs", 1).output
+
+
+# --- nothing that can be used
+
+
+@pytest.mark.parametrize("name", SMALL_SOURCES)
+def test_where_nothing_can_be_used_every_command_names_the_files_and_fails(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    small, root = SMALL_SOURCES[name], tmp_path / "source"
+    small.write(root)
+    for path in root.glob(IMAGE_FILES[name]):
+        path.write_bytes(b"no picture")
+    first = Path(next(iter(small.files.values()))[0]).name
+    for command in (
+        ["check", small.source],
+        ["check", small.source, "--json"],
+        ["prepare", small.source, "--size", 16],
+        ["export", small.source, "--out", tmp_path / "export"],
+    ):
+        result = _run("data", *command, "--root", root, "--jobs", 1)
+        assert result.exit_code == 1
+        # What is known ends in one line, see `main`; anything else would be a traceback.
+        assert isinstance(result.exception, SystemExit | DataError), result.exception
+        said = result.output + str(result.exception)
+        assert first in said
+        if "--json" in command:
+            assert json.loads(result.stdout)["counts"]["images"] == 0
+    assert not (tmp_path / "export").exists()
+
+
+# --- a study of one's own, from training to its table
+
+OWN = {
+    "title": "Mine",
+    "question": "Does it matter?",
+    "own": {"mine": {"label": "Mine", "loss": "mine.py:Mine", "model": {"name": "aunet", "base_width": 8}}},
+    "methods": ["mine"],
+    "variants": {"plain": {}, "doubled": {"loss": {"factor": 2.0}}},
+    "plain": False,
+    "data": {"source": "busi", "n_images": 10, "phantom_size": 32, "image_size": 16, "crop": "none"},
+    "training": {"epochs": 1},
+    "profiles": {"demo": {}},
+}
+LOSS = """
+from mammoseg_lib.losses.pixel import BCE
+
+class Mine(BCE):
+    def __init__(self, factor: float = 1.0):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits, batch):
+        return self.factor * super().forward(logits, batch)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A study and its loss, in files of one's own."""
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MAMMOSEG_DATA", raising=False)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(OWN))
+    (tmp_path / "mine.py").write_text(LOSS)
+    return tmp_path / "mine.yaml"
+
+
+def _train(study, arm: str):
+    record = study.with_name("record.json")
+    result = _run("train", study, "--arm", arm, "--device", "cpu", "--record", record)
+    assert result.exit_code == 0, result.exception
+    (folder,) = json.loads(record.read_text())
+    return folder, result
+
+
+def test_what_is_varied_has_a_table_of_its_own(own):
+    for arm in ("mine/doubled", "mine/plain"):
+        _train(own, arm)
+    result = _run("tables", own)
+    assert result.exit_code == 0
+    assert "2 of the 2 runs" in result.output
+    rows = [line.split(" | ")[0] for line in result.output.splitlines() if line.startswith("| Mine")]
+    assert sorted(rows[:2]) == ["| Mine, doubled", "| Mine, plain"]
+
+
+def test_a_loss_that_was_edited_is_trained_anew_by_the_same_command(own):
+    first, _ = _train(own, "mine/doubled")
+    assert _train(own, "mine/doubled")[0] == first
+    (own.parent / "mine.py").write_text(LOSS.replace("self.factor * super", "3 * self.factor * super"))
+    second, _ = _train(own, "mine/doubled")
+    assert second != first
+    histories = [(own.parent / "home" / "data" / "runs" / run / "history.csv") for run in (first, second)]
+    assert histories[0].read_text() != histories[1].read_text()
+
+
+def test_who_has_real_images_is_told_that_a_profile_trains_on_phantoms(own, monkeypatch):
+    told = "these were PHANTOMS, as profile 'demo' asks for"
+    assert told not in _train(own, "mine/doubled")[1].output
+    monkeypatch.setenv("MAMMOSEG_DATA", str(own.parent))
+    assert _train(own, "mine/doubled")[1].output.splitlines()[-1] == told
 
 
 # --- what training refuses is not listed

@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mammoseg_lib.check import check_source
+from mammoseg_lib.preprocessing import Preprocessing, prepare
 from mammoseg_lib.preprocessing.duplicates import connected, groups, near_duplicates, structure
 from mammoseg_lib.sources import SOURCES, Source
+from mammoseg_lib.splits import make_split
 from tests.release import write_phantoms
 
 
@@ -84,3 +87,32 @@ def test_groups_join_over_others():
     assert groups(names, [(0, 2), (4, 2), (1, 5)]) == (("a", "c", "e"), ("b", "f"))
     assert groups(names, []) == ()
     assert connected(3, [(0, 2)]) in ([0, 1, 0], [1, 0, 1])
+
+
+def test_twins_in_two_classes_are_told_and_never_trained_on_and_tested(tmp_path, monkeypatch):
+    """As in BUSI: every lesion saved twice, two hundredths larger and in other contrast."""
+    monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
+    twins = {}
+    for n in range(1, 21):
+        image = np.rint(200 * ultrasound(n)).astype(np.uint8)
+        mask = cv2.ellipse(np.zeros_like(image), (64, 48), (20, 12), 10 * n, 0, 360, 255, -1)
+        larger = {"fx": 1.02, "fy": 1.02, "interpolation": cv2.INTER_NEAREST}
+        saved = {
+            "benign": (image, mask),
+            "malignant": (
+                0.9 * cv2.resize(image, None, fx=1.02, fy=1.02) + 12,
+                cv2.resize(mask, None, **larger),
+            ),
+        }
+        for name, pictures in saved.items():
+            (tmp_path / "busi" / name).mkdir(parents=True, exist_ok=True)
+            for picture, suffix in zip(pictures, ("", "_mask"), strict=True):
+                path = tmp_path / "busi" / name / f"{name} ({n}){suffix}.png"
+                cv2.imwrite(str(path), picture.astype(np.uint8))
+        twins[f"benign ({n})"] = f"malignant ({n})"
+    source = Source("busi", tmp_path / "busi", real=True)
+    assert dict(check_source(source).duplicates) == twins
+    prepared = prepare(source, Preprocessing(size=64, crop="none"), jobs=1)
+    for fold in make_split(prepared, "patient_folds").folds:
+        for part in (fold.train, fold.validation, fold.test):
+            assert {twins[name] for name in part if name in twins} <= set(part)

@@ -159,7 +159,7 @@ def test_nothing_is_overwritten_and_nothing_to_export_is_an_error(source, tmp_pa
         export(source, tmp_path / "there", jobs=1)
     for path in (source.root / "AllDICOMs").iterdir():
         path.write_bytes(b"no DICOM")
-    with pytest.raises(DataError, match="no image to export; 6 problems"):
+    with pytest.raises(DataError, match=r"(?s)no image that is asked for can be used; 6 problems\nbroken: "):
         export(source, tmp_path / "out", jobs=1)
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="window='siemens' is not one of 'sigmoid', 'percentiles', 'none'"):

@@ -1,16 +1,24 @@
-"""What makes `make figures` run something again, on a copy of the project with one small notebook."""
+"""What makes `make figures` run something again, on a copy of the project with one small notebook.
+
+The copy and its virtual environment lie below a folder with a space in its name.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
+import yaml
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 
@@ -19,15 +27,29 @@ from mammoseg_lib.paths import PROJECT
 from mammoseg_lib.studies import load_study, read_by, study_names
 
 NAME = "00_tiny"
+STUDY = {
+    "title": "Tiny",
+    "own": {"dice": {"label": "Dice", "loss": "dice", "model": {"name": "aunet", "base_width": 8}}},
+    "methods": ["dice"],
+    "data": {"n_images": 10, "phantom_size": 32, "image_size": 16},
+    "training": {"epochs": 1},
+    "profiles": {"demo": {}},
+}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    root = tmp_path_factory.mktemp("project")
+    root = tmp_path_factory.mktemp("project") / "my folder" / "mammoseg"
+    venv.create(root / ".venv")
+    borrowed = Path(sysconfig.get_path("purelib", "venv", {"base": str(root / ".venv")}), "borrowed.pth")
+    borrowed.write_text(sysconfig.get_path("purelib") + "\n")
     shutil.copy(PROJECT / "Snakefile", root)
     shutil.copytree(
         PROJECT / "mammoseg_lib", root / "mammoseg_lib", ignore=shutil.ignore_patterns("__pycache__")
     )
+    for path in (root / "mammoseg_lib" / "studies").glob("*.yaml"):
+        path.unlink()
+    (root / "mammoseg_lib" / "studies" / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     (root / "notebooks").mkdir()
     content = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -45,13 +67,15 @@ def project(tmp_path_factory):
     return root
 
 
-def _snakemake(root, *arguments: str) -> str:
+def _snakemake(root, *arguments: str, status: int = 0) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAMMOSEG")}
     environment["PYTHONPATH"] = str(root)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    python = Path(sysconfig.get_path("scripts", "venv", {"base": str(root / ".venv")}), "python")
+    command = [python, "-m", "snakemake", "--cores", "1", *arguments]
     result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
+    said = result.stdout + result.stderr
+    assert result.returncode == status, said
+    return said
 
 
 def _planned(root) -> str:
@@ -104,6 +128,18 @@ def test_a_comment_in_the_library_reruns_nothing(project):
     path = project / "mammoseg_lib" / "paths.py"
     path.write_text(path.read_text() + "\n# A comment.\n")
     assert "Nothing to be done" in _planned(project)
+
+
+def test_training_runs_in_a_folder_with_a_space(project):
+    record = "data/runs/records/demo/tiny.json"
+    _snakemake(project, record)
+    (run,) = json.loads((project / record).read_text())
+    assert (project / "data" / "runs" / run / "history.csv").exists()
+
+
+def test_a_profile_that_there_is_not_is_told(project):
+    said = _snakemake(project, "--dry-run", "--config", "profile=papr", status=1)
+    assert "profile='papr' is not one of 'demo', 'reduced', 'paper'; did you mean 'paper'?" in said
 
 
 def _plan_of(home, *arguments: str) -> dict[str, tuple[str, str, str]]:

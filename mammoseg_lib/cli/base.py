@@ -47,10 +47,10 @@ def say_phantoms(source: Source) -> None:
     """A last line where phantoms were taken, and where the real data may be that was meant."""
     if source.real:
         return
-    hint = advice(source.name)
+    hint, data, release = advice(source.name), paths.real_data(), source.reader.FOLDER
     line = f"these were PHANTOMS, no images of patients{f': {hint}' if hint else ''}"
-    if not hint and paths.real_data() is not None:
-        line += f"; there is no {source.reader.FOLDER!r} in MAMMOSEG_DATA, {paths.real_data()}"
+    if not hint and data is not None and not (data / release).is_dir():
+        line += f"; there is no {release!r} in MAMMOSEG_DATA, {data}"
     typer.secho(line, fg="yellow", err=True)
 
 

@@ -38,6 +38,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a study. Complete runs are skipped, interrupted ones go on where they stopped."""
+    from mammoseg_lib import paths
     from mammoseg_lib import results as shipped
     from mammoseg_lib.runs import check_plan, execute, train_all
     from mammoseg_lib.storage import write_json
@@ -76,6 +77,9 @@ def train(
         fail("\n".join([f"{len(failed)} of {len(configs)} runs failed", *lines]))
     if record is not None:
         write_json(record, [run.folder.name for run in runs])
+    if paths.real_data() is not None and any(config.data.phantoms for config in configs):
+        # Who has real images may have meant them, and the default profile takes none.
+        typer.secho(f"these were PHANTOMS, as profile {profile!r} asks for", fg="yellow", err=True)
 
 
 def tables(study: StudyArgument, profile: ProfileOption = "demo") -> None:

@@ -163,7 +163,7 @@ def _fill(
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
         if table.empty:
-            raise DataError(source.root, _nothing(problems, filters))
+            raise DataError(source.root, none_usable(problems, filters))
         shape = (len(table), settings.size, settings.size)
         for name, dtype, array_shape in (
             ("images", np.float32, shape),
@@ -184,7 +184,7 @@ def _fill(
             np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[keep])
         table, found = table.iloc[keep], [found[row] for row in keep]
         if table.empty:
-            raise DataError(source.root, _nothing(problems + failed, filters))
+            raise DataError(source.root, none_usable(problems + failed, filters))
     relative = table["image_path"].map(lambda path: Path(path).relative_to(source.root).as_posix())
     write_table(folder / "table.csv", table.assign(image_path=relative))
     write_json(folder / "problems.json", [asdict(problem) for problem in problems + failed])
@@ -208,8 +208,8 @@ def _once(source: Source, settings: Preprocessing) -> Preprocessing:
     return replace(settings, window=None)
 
 
-def _nothing(problems: list[Problem], filters: dict) -> str:
-    """Why there is nothing to prepare."""
+def none_usable(problems: list[Problem], filters: dict) -> str:
+    """Why no image of a source can be used, file by file."""
     asked = f" ({', '.join(f'{name}={value}' for name, value in filters.items())})" if filters else ""
     first = "".join(f"\n{each.kind}: {each.path}: {each.reason}" for each in problems)
     return f"no image that is asked for{asked} can be used; {len(problems)} problems{first}"

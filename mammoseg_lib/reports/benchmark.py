@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -43,9 +44,16 @@ def one_protocol(results: Results, model: str = "aunet") -> Results:
     for name in ("runs", "best", "last"):
         table = getattr(results, name)
         kept = table[pd.MultiIndex.from_frame(table[["study", "arm"]]).isin(chosen.index)]
-        label = kept["label"].str.removeprefix("AU-Net, ")
+        label = kept["label"].map(lambda label: _without_network(label, model))
         tables[name] = kept.assign(study="together", arm=label, label=label).reset_index(drop=True)
     return SimpleNamespace(**tables)
+
+
+def _without_network(label: str, model: str) -> str:
+    """A label without the network in front of it: "AU-Net, BCE" of the network "aunet" is "BCE"."""
+    network, _, rest = label.partition(", ")
+    same = re.sub(r"[\W_]", "", network).lower() == model.replace("_", "")
+    return rest if rest and same else label
 
 
 def pairs(panel: Panel, metric: str = "dsc", average: str = "micro") -> pd.DataFrame:

@@ -124,15 +124,17 @@ def add(study: Study, profile: str) -> int:
             raise ValueError(
                 f"{study.name}, {profile}: what phantoms give is made where it is read, not shipped"
             )
-        known = old.runs[_of(old.runs, config) & (old.runs["settings"] == settings_digest(config))]
-        run = find(config)
-        if run is not None and (known.empty or known["identity"].iloc[0] != run.config["identity"]):
+        key, run = _key(config), find(config)
+        known = old._rows.get(key)
+        if known is not None and known["settings"] != settings_digest(config):
+            known = None
+        if run is not None and (known is None or known["identity"] != run.config["identity"]):
             origins.append(_origin(config, run))
             numbers.append(_numbers(config, run))
             added += 1
-        elif not known.empty:
-            origins.append(known)
-            numbers.append(old.images[_of(old.images, config)])
+        elif known is not None:
+            origins.append(pd.DataFrame([known]))
+            numbers.append(old.images.iloc[old._places[key]])
     if origins:
         for path, tables in zip(files(study.name, profile), (numbers, origins), strict=True):
             with atomic_file(path) as partial:
@@ -234,10 +236,6 @@ def labeled(table: pd.DataFrame, labels: dict) -> pd.DataFrame:
 
 def _key(config: RunConfig) -> tuple[str, int, int]:
     return config.arm, config.fold, config.seed
-
-
-def _of(table: pd.DataFrame, config: RunConfig) -> pd.Series:
-    return (table["arm"] == config.arm) & (table["fold"] == config.fold) & (table["seed"] == config.seed)
 
 
 def _origin(config: RunConfig, run: Run) -> pd.DataFrame:

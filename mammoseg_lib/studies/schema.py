@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
+from mammoseg_lib.checks import check_whole
 from mammoseg_lib.papers import Method, Paper
 from mammoseg_lib.settings import Data, RunConfig, Training
 from mammoseg_lib.splits import N_FOLDS
@@ -17,8 +18,11 @@ from mammoseg_lib.yaml_files import YamlFileError, nearest, validated
 PROFILES = ("demo", "reduced", "paper")
 """`demo`: phantoms, within a minute a run. `reduced`: real images at a size that two cores can train.
 `paper`: the paper's own sizes, for a GPU."""
+ON_REAL_IMAGES = PROFILES[1:]
 PREPARATION = ("crop", "resize", "window")
 Values = dict[str, Any]
+# `yes` is no number, although Python counts it as 1.
+Whole, Number = Annotated[int, Strict()], Annotated[float, Strict()]
 
 
 class StudyError(YamlFileError):
@@ -30,22 +34,25 @@ class _Block(BaseModel):
 
 
 class DataSettings(_Block):
-    """Which images; what is not given is the paper's, or the profile's."""
+    """Which images; what is not given is the paper's, or the profile's.
+
+    Where `phantoms` is not given, a `root` and the profiles `reduced` and `paper` ask for real images.
+    """
 
     source: str | None = None
     root: str | None = None
     phantoms: bool | None = None
-    n_images: int | None = Field(None, gt=0)
-    phantom_size: int | None = Field(None, gt=0)
+    n_images: Whole | None = Field(None, gt=0)
+    phantom_size: Whole | None = Field(None, gt=0)
     population: str | None = None
-    image_size: int | None = Field(None, gt=0)
+    image_size: Whole | None = Field(None, gt=0)
     protocol: str | None = None
-    split_seed: int | None = None
-    max_area: float | None = None
+    split_seed: Whole | None = Field(None, ge=0)
+    max_area: Number | None = None
     with_masses: bool | None = None
     crop: str | None = None
     resize: str | None = None
-    window: tuple[float, float] | str | None = None
+    window: tuple[Number, Number] | str | None = None
 
 
 class Parts(_Block):
@@ -55,6 +62,18 @@ class Parts(_Block):
     model: Values = {}
     training: Values = {}
     data: DataSettings = DataSettings()
+
+    @field_validator("training")
+    @classmethod
+    def _numbers(cls, training: Values) -> Values:
+        """What `Training` lets pass: its code is a part of what every run is told by, and stays as it is."""
+        for name, value in training.items():
+            if name in ("patience", "milestones") and value is not None:
+                for epochs in value if isinstance(value, list | tuple) else [value]:
+                    check_whole(name, epochs)
+            elif isinstance(value, bool) and not isinstance(getattr(Training, name, ""), str | bool):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+        return training
 
 
 class Own(Parts):
@@ -83,9 +102,9 @@ class Profile(Parts):
 
     methods: list[str] | None = None
     variants: list[str] | None = None
-    folds: list[int] = Field([0], min_length=1)
-    seeds: list[int] = Field([0], min_length=1)
-    minutes: float = 1.0
+    folds: list[Whole] = Field([0], min_length=1)
+    seeds: list[Annotated[Whole, Field(ge=0)]] = Field([0], min_length=1)
+    minutes: Number = Field(1.0, gt=0)
 
 
 class StudyFile(Parts):
@@ -110,7 +129,7 @@ class StudyFile(Parts):
     methods: list[str] = Field(min_length=1)
     variants: dict[str, Variant] = {}
     plain: bool = True
-    profiles: dict[str, Profile]
+    profiles: dict[str, Profile] = Field(min_length=1)
     notebooks: list[str] = []
 
 
@@ -229,7 +248,7 @@ class Study:
             loss=self._located(loss),
             model=model,
             training=validated(Training, training, f"{place}, training"),
-            data=self._data(method, layers, place),
+            data=self._data(profile, method, layers, place),
             fold=fold,
             seed=seed,
             study=self.name,
@@ -247,7 +266,7 @@ class Study:
         file, _, name = loss["name"].rpartition(":")
         return {**loss, "name": f"{(self.folder / file).resolve()}:{name}"}
 
-    def _data(self, method: Method, layers: Sequence[Parts], place: str) -> Data:
+    def _data(self, profile: str, method: Method, layers: Sequence[Parts], place: str) -> Data:
         values = {**method.preprocessing, **{k: v for k, v in method.data.items() if k != "n_images"}}
         values |= {"image_size": method.preprocessing.get("size", 256)}
         for layer in layers:
@@ -257,6 +276,8 @@ class Study:
             filters["max_area"] = values["max_area"]
         plain = ("phantoms", "n_images", "phantom_size", "population", "protocol", "split_seed")
         root = values.get("root")
+        if values.get("phantoms") is None:  # who names a folder means the images in it
+            values["phantoms"] = not root and profile not in ON_REAL_IMAGES
         try:
             return Data.read(
                 {

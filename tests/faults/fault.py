@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from PIL import Image
+from pydicom.datadict import dictionary_VR
 
 from tests.faults.sources import SHAPE
 
@@ -90,6 +91,8 @@ def edit_dicom(path: Path, **values: object) -> None:
         for tag, value in values.items():
             if value is None:
                 delattr(dataset, tag)
+            elif dictionary_VR(tag) == "US or SS":
+                dataset.add_new(tag, "US", value)
             else:
                 setattr(dataset, tag, value)
         dataset.save_as(path)

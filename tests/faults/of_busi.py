@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tests.faults.fault import Fault, png, png_claiming
+from tests.faults.of_folder import soften
 from tests.faults.sources import SHAPE, SMALL_SOURCES
 
 
@@ -118,9 +119,23 @@ def busi_faults() -> Iterator[Fault]:
             frozenset({f"{name} (1)", f"{name} (2)"}),
             "excluded",
         )
+    yield Fault("busi", "mask with gray edges", lambda root: soften(root / mask), None)
+    for name in ("benign", "normal"):
+        yield Fault(
+            "busi",
+            f"every suffix of {name} in capitals",
+            partial(_capitals, name),
+            f"{name}/{name} (1).PNG",
+            frozenset({f"{name} (1)", f"{name} (2)"}),
+        )
     for mode in ("LA", "RGB", "RGBA", "P"):
         yield Fault("busi", f"mask in mode {mode}", lambda root, mode=mode: _convert(root / mask, mode), None)
     yield Fault("busi", "interlaced mask of 16 bits", lambda root: _sixteen(root / mask), None)
+
+
+def _capitals(name: str, root: Path) -> None:
+    for path in (root / name).iterdir():
+        path.rename(path.with_suffix(".PNG"))
 
 
 def _write(path: Path, data: bytes) -> None:

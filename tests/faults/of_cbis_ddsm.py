@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.faults.fault import Fault, claim_syntax, edit_dicom
+from tests.faults.of_folder import soften
 from tests.faults.sources import CBIS, ONE, SHAPE, SMALL_SOURCES, TESTED, TWO, lit
 from tests.release import cbis_row, write_cbis_table, write_dicom
 
@@ -144,6 +145,8 @@ def cbis_file_faults() -> Iterator[Fault]:
         "mask twice as large", MASK,
         lambda path: write_dicom(path, np.kron(lit(CBIS[ONE][0]), np.ones((2, 2), int)) * 4095), named=None,
     )  # fmt: skip
+    soft = "jpeg/1.0.1/2-1.jpg"
+    yield Fault("cbis_ddsm as JPEG", "mask with gray edges", lambda root: soften(root / soft), None)
     yield fault("calcifications beside it", "Calc-Test_P_00001_LEFT_CC", Path.mkdir, hit=None, named=None)
 
 

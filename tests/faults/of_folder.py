@@ -28,18 +28,10 @@ def folder_faults() -> Iterator[Fault]:
         hits = frozenset({hit} if hit else ())
         return Fault("folder", name, lambda root: apply(root / file) and None, named, hits, kind)
 
-    def tags(name, hit="b", named="", **values):
-        return fault(name, "images/b.dcm", lambda path: edit_dicom(path, **values), hit, named)
-
-    yield fault("mask with gray edges", "masks/a.png", _soft, named="samples.csv", kind="excluded")
+    yield fault("mask with gray edges", "masks/a.png", soften, named="samples.csv", kind="excluded")
     yield fault("mask of two labels", "masks/a.png", _two_labels, "a")
     yield fault("mask of many labels that are areas", "masks/a.png", _areas, "a")
-    yield tags("DICOM in color", SamplesPerPixel=3, PhotometricInterpretation="RGB")
-    yield tags("DICOM with a spacing of 0", ImagerPixelSpacing=[0, 0])
-    yield tags("DICOM with a magnification of 0.5", EstimatedRadiographicMagnificationFactor=0.5)
     # None of these is wrong.
-    yield tags("DICOM with a window of width 0", None, None, WindowCenter=50, WindowWidth=0)
-    yield tags("DICOM for processing", None, None, PresentationIntentType="FOR PROCESSING")
     yield Fault("folder", "spacing of 0 where the table has one", _spacing_in_table, None)
     yield Fault("folder", "picture with a suffix in capitals", _capitals_in_table, None)
 
@@ -62,9 +54,24 @@ def unpacked_faults() -> Iterator[Fault]:
                     path.rename(path.with_suffix(path.suffix.upper()))
 
             yield Fault(source.name, "every suffix in capitals", capitals, None)
+        yield Fault(source.name, "everything one folder deeper", _deeper, "root", None)
+        for kind in ("pgm", "bmp", "zip"):  # a copy that is not read, nor in the way of what is
+
+            def copied(root: Path, first=first, kind=kind) -> None:
+                path = root / first
+                path.with_name(f"copy.{kind}").write_bytes(path.read_bytes())
+
+            yield Fault(source.name, f"copy as {kind} beside the files", copied, None)
 
 
-def _soft(path: Path) -> None:
+def _deeper(root: Path) -> None:
+    files = list(root.iterdir())
+    (root / root.name).mkdir()
+    for path in files:
+        path.rename(root / root.name / path.name)
+
+
+def soften(path: Path) -> None:
     """The same mask where it is cut at half: gray falls off around it."""
     pixels = np.asarray(Image.open(path)).copy()
     rows, columns = np.nonzero(pixels)

@@ -8,7 +8,7 @@ import yaml
 from mammoseg_lib import paths
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import MODELS
-from mammoseg_lib.studies import StudyError, load_study, read_by, study_names
+from mammoseg_lib.studies import PROFILES, StudyError, load_study, read_by, study_names
 
 OWN = {
     "title": "Mine",
@@ -112,6 +112,9 @@ def test_a_study_of_ones_own_from_a_file_anywhere(tmp_path):
         ({"data": {"image_siz": 3}}, "did you mean 'image_size'"),
         ({"data": {"source": "folder", "window": [3, 1]}}, "window"),
         ({"variants": {"a": {"of": ["mine"], "los": {}}}}, "did you mean 'loss'"),
+        ({"profiles": {"demo": {"folds": 0}}}, "profiles.demo.folds is 0"),
+        ({"profiles": {"demo": {"data": {"phantom": True}}}}, "did you mean 'phantoms'"),
+        ({"profiles": {}}, "profiles"),
     ],
 )
 def test_a_slip_is_an_error_that_names_file_and_nearest_word(tmp_path, changes, message):
@@ -119,6 +122,22 @@ def test_a_slip_is_an_error_that_names_file_and_nearest_word(tmp_path, changes, 
     with pytest.raises(StudyError, match=re.escape(message)) as caught:
         load_study(path)
     assert "mine.yaml" in str(caught.value) or "study mine" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no mapping"),
+        ("- mine\n", "holds no mapping"),
+        ("title: a\n\tmethods: [dice]\n", "mine.yaml: "),
+        ("title: [a\n", "mine.yaml: "),
+        ("title: a\n", "methods is missing"),
+        ("like: spatial_machting\n", "did you mean 'spatial_matching'"),
+    ],
+)
+def test_a_file_that_is_no_study_is_an_error_that_names_it(tmp_path, text, message):
+    with pytest.raises(StudyError, match=f"^mine.yaml: .*{message}|{message}"):
+        load_study(write(tmp_path, text))
 
 
 def test_a_key_given_twice_and_a_number_as_yaml_does_not_know_it(tmp_path):
@@ -155,12 +174,59 @@ def test_unknown_names_are_errors_with_the_nearest_word(tmp_path):
         ({"methods": []}, "methods is"),
         ({"profiles": {"demo": {"seeds": []}}}, "profiles.demo.seeds is"),
         ({"profiles": {"demo": {"folds": []}}}, "profiles.demo.folds is"),
+        (
+            {"training": {"patience": 0}},
+            "^mine.yaml: training: patience must be a whole number from 1, not 0$",
+        ),
+        ({"training": {"milestones": [5, 0]}}, "training: milestones must be a whole number from 1, not 0"),
+        ({"profiles": {"demo": {"seeds": [-1]}}}, "^mine.yaml: profiles.demo.seeds.0 is -1: "),
+        ({"profiles": {"demo": {"minutes": 0}}}, "profiles.demo.minutes is 0: "),
     ],
 )
 def test_a_number_that_cannot_be_is_a_slip(tmp_path, changes, words):
     (tmp_path / "my_loss.py").write_text("class Mine: pass\n")
     with pytest.raises(StudyError, match=words):
         load_study(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"seeds": [True]}, "profiles.demo.seeds.0 is True: input should be a valid integer"),
+        ({"folds": [False]}, "profiles.demo.folds.0 is False: "),
+        ({"minutes": True}, "profiles.demo.minutes is True: "),
+        ({"data": {"n_images": True}}, "profiles.demo.data.n_images is True: "),
+        ({"data": {"split_seed": False}}, "profiles.demo.data.split_seed is False: "),
+        ({"data": {"window": [0, True]}}, "is True: "),
+        ({"training": {"patience": True}}, "patience must be a whole number from 1, not True"),
+        ({"training": {"epochs": True}}, "profiles.demo.training: epochs must be a number, not True"),
+        ({"training": {"decay_every": True}}, "decay_every must be a number, not True"),
+        ({"training": {"learning_rate": False}}, "learning_rate must be a number, not False"),
+    ],
+)
+def test_yes_and_no_are_no_numbers(tmp_path, block, words):
+    with pytest.raises(StudyError, match=words) as caught:
+        load_study(write(tmp_path, profiles={"demo": block}))
+    assert str(caught.value).startswith("mine.yaml: ")
+    data = {"phantoms": True, "n_images": 10, "split_seed": 1}
+    block = {"folds": [0], "training": {"patience": 5, "milestones": [3], "normalize": True}, "data": data}
+    (config, _) = load_study(write(tmp_path, profiles={"demo": block})).plan("demo")
+    assert (config.training.patience, config.training.milestones, config.training.normalize) == (
+        5,
+        (3,),
+        True,
+    )
+
+
+def test_who_names_a_folder_or_a_profile_on_real_images_means_no_phantoms(tmp_path):
+    """But where it asks for them."""
+    for phantoms, expected in (({}, False), ({"phantoms": None}, False), ({"phantoms": True}, True)):
+        data = {"source": "folder", "root": "images", "window": None}
+        path = write(tmp_path, data=data, profiles={"demo": {"data": phantoms}})
+        assert {config.data.phantoms for config in load_study(path).plan("demo")} == {expected}
+    study = load_study(write(tmp_path, data={"source": "folder"}, profiles={name: {} for name in PROFILES}))
+    found = {name: {config.data.phantoms for config in study.plan(name)} for name in PROFILES}
+    assert found == {"demo": {True}, "reduced": {False}, "paper": {False}}
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.e-3", "1.0e-3", "0.001", "+1e-3", ".1e-2"])
