@@ -50,13 +50,13 @@ def two_views(
         axes[0].annotate("", y, p, arrowprops={"arrowstyle": "->", "color": INK, "shrinkA": 0, "shrinkB": 0})
     axes[0].plot(*truth[drawn].T, "o", color=TRUTH, ms=3.5)
     axes[0].plot(*other[drawn].T, "o", color=PREDICTION, ms=3.5)
-    _label(axes[0], "$p$", truth[drawn[0]], (-16, -4))
+    _label(axes[0], "$p$", truth[drawn[0]], (-12, -8))
     _label(axes[0], r"$y_{\partial S}(p)$", other[drawn[0]], (6, 2))
     at = int(0.01 * n)  # the foot of the example
     foot, q = truth[at], truth[at] + 0.7 * (other[at] - truth[at])
     axes[1].plot(*np.stack([q, foot]).T, "o-", color=INK, ms=3.5, lw=1)
-    _label(axes[1], "$q$", q, (16, 4))
-    _label(axes[1], r"$z_{\partial G}(q)$", foot, (-40, -10))
+    _label(axes[1], "$q$", q, (-3, 7))
+    _label(axes[1], r"$z_{\partial G}(q)$", foot, (-34, -10))
     axes[0].set_title("(a) differential: along the normals of $\\partial G$")
     axes[1].set_title("(b) integral: over the region $\\Delta S$ between")
     handles = [
@@ -111,7 +111,8 @@ def maps_figure(
         side: Its side in pixels.
         maps: Title to map; the first is shown as a whole, all are shown enlarged.
     """
-    figure, axes = plt.subplots(2, 3, figsize=(8.4, 6.4))
+    figure, axes = plt.subplots(2, 3, figsize=(8.4, 6.7))
+    figure.get_layout_engine().set(hspace=0.06)
     top, left = corner
     phi = next(iter(maps.values()))
     show_image(axes[0, 0], image, mask, title="image and mass")
@@ -121,6 +122,8 @@ def maps_figure(
     axes[0, 2].set(title="lost by truncation")
     axes[0, 2].set_axis_off()
     figure.colorbar(picture, ax=axes[0, 2], label="px", location="bottom", aspect=30)
+    room = figure.colorbar(picture, ax=axes[0, 0], label="px", location="bottom", aspect=30)
+    room.ax.set_visible(False)  # it aligns the first panel with the others
     for ax in axes[0, 1:]:
         ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, color=INK, lw=1))
     part = np.s_[top : top + side, left : left + side]

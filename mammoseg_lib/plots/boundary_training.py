@@ -23,7 +23,7 @@ def gradients_figure(truth: Mask, prediction: Mask, gradients: Mapping[str, Map]
         truth: Ground truth.
         prediction: Predicted mask.
         gradients: Title to gradients.
-        free: The titles whose colors have a scale of their own; the others share one.
+        free: The titles whose colors have a scale of their own and no unit; the others share one, in px.
     """
     figure, axes = plt.subplots(1, 1 + len(gradients), figsize=(2.15 * (1 + len(gradients)), 3.0))
     masks_panel(axes[0], truth, prediction, "ground truth, prediction")
@@ -32,8 +32,10 @@ def gradients_figure(truth: Mask, prediction: Mask, gradients: Mapping[str, Map]
         limit = float(np.abs(gradient).max()) if title in free else shared
         picture = signed_panel(ax, gradient, limit, title, truth)
         outline(ax, prediction, PREDICTION)
-        figure.colorbar(picture, ax=ax, location="bottom", shrink=0.9, aspect=25)
-    figure.colorbar(picture, ax=axes[0], location="bottom", aspect=25).ax.set_visible(False)  # aligns
+        label = r"$N\,\partial L/\partial x$" + ("" if title in free else " in px")
+        figure.colorbar(picture, ax=ax, label=label, location="bottom", shrink=0.9, aspect=25)
+    room = figure.colorbar(picture, ax=axes[0], label=label, location="bottom", aspect=25)
+    room.ax.set_visible(False)  # it aligns the first panel with the others
     axes[0].spines[:].set_visible(False)
     return figure
 

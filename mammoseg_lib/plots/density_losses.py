@@ -91,7 +91,7 @@ def density_asp_diagram(image: Map, probs: Map, truth: Mask, density: int, theta
     arrow((75.3, 35.5), (78.6, 35.5))
     arrow((81, 20), (81, 33))
     arrow((83.4, 35.5), (87.5, 35.5))
-    box(87.8, 31.5, 11.5, 8, "$L_{Density-ASP}$", size=8.5)
+    box(87.8, 31.5, 11.8, 8, r"$L_{\mathrm{Density\text{-}ASP}}$", size=9)
     return figure
 
 
@@ -163,14 +163,17 @@ def density_examples(images: Sequence[Map], truths: Sequence[Mask]) -> Figure:
         show_image(column[0], image, truth, title=f"ACR {density}", vmax=1)
         rows, columns = np.argwhere(truth).T
         half = 1.3 * max(np.ptp(rows), np.ptp(columns)) / 2 + 8
-        middle = [(n.min() + n.max()) / 2 for n in (rows, columns)]
+        top, left = (  # of a square around the mass, moved into the image where it would leave it
+            float(np.clip((n.min() + n.max()) / 2 - half, -0.5, size - 0.5 - 2 * half))
+            for n, size in zip((rows, columns), truth.shape, strict=True)
+        )
         # On a scale of its own, as one would set the window to look at it.
         box = np.zeros_like(truth)
-        box[tuple(slice(max(int(m - half), 0), int(m + half) + 1) for m in middle)] = True
+        box[tuple(slice(max(int(low), 0), int(low + 2 * half) + 1) for low in (top, left))] = True
         low, high = np.quantile(image[box], (0.02, 0.998))
         column[1].imshow(image, cmap="gray", vmin=low, vmax=high)
         column[1].set(xticks=[], yticks=[])
-        column[1].set(xlim=(middle[1] - half, middle[1] + half), ylim=(middle[0] + half, middle[0] - half))
+        column[1].set(xlim=(left, left + 2 * half), ylim=(top + 2 * half, top))
         for ax in column:
             ax.spines[:].set(visible=True, color=MUTED)
     axes[1, 0].set_ylabel("the mass, enlarged")

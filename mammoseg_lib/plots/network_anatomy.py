@@ -50,7 +50,7 @@ AU_BLOCK: dict[str, Part] = {
     "b: shuffled": ("decoder.0.dense_up", "decoder", 0.0, 2),
     "c: skip + b": ("decoder.0.fuse", "decoder", 0.6, 1),
     "a: enlarged": ("decoder.0.up", "decoder", 1.8, 1),
-    "attention of c, a": ("decoder.0.attention", "decoder", 1.2, 0),
+    "attention": ("decoder.0.attention", "decoder", 1.2, 0),
     "output": ("decoder.0.out", "decoder", 2.5, 0),
 }
 
@@ -69,9 +69,9 @@ ARROWS: dict[str, list[Arrow]] = {
     ),
     "AUNET": _chains(AUNET, *((f"ResUnit {k}", f"AU {k}") for k in range(1, 5))),
     "AU_BLOCK": _chains(
-        ("deeper map", "b: shuffled", "c: skip + b", "attention of c, a", "output"),
+        ("deeper map", "b: shuffled", "c: skip + b", "attention", "output"),
         ("skip", "c: skip + b"),
-        ("deeper map", "a: enlarged", "attention of c, a"),
+        ("deeper map", "a: enlarged", "attention"),
     ),
 }
 
@@ -90,15 +90,15 @@ def network_panel(ax: Axes, maps: pd.DataFrame, arrows: Sequence[Arrow], title: 
     boxes = {}
     for name, box in maps.iterrows():
         color = ROLES[box["role"]]
-        wide = 0.63 + 0.018 * np.log2(box["channels"])
+        wide = 0.76 + 0.018 * np.log2(box["channels"])
         patch = FancyBboxPatch(
-            (box["column"] - wide / 2, -box["row"] - 0.17), wide, 0.34, edgecolor=color,
+            (box["column"] - wide / 2, -box["row"] - 0.23), wide, 0.46, edgecolor=color,
             boxstyle="round,pad=0,rounding_size=0.05", facecolor=(*to_rgb(color), 0.25),
         )  # fmt: skip
         boxes[name] = ax.add_patch(patch)
         ax.text(
             box["column"], -box["row"] + 0.005, f"{name}\n{box['channels']} @ {box['height']}x{box['width']}",
-            ha="center", va="center", fontsize=6.5, color=INK, linespacing=1.15, zorder=5,
+            ha="center", va="center", fontsize=7, color=INK, linespacing=1.15, zorder=5,
         )  # fmt: skip
     for start, end in arrows:
         skip = (
@@ -126,10 +126,11 @@ def networks_figure(panels: Mapping[str, tuple[pd.DataFrame, Sequence[Arrow]]], 
     columns = [maps["column"].max() - maps["column"].min() + 1 for maps, _ in panels.values()]
     rows = max(maps["row"].max() for maps, _ in panels.values()) + 1
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(width, 0.62 * rows + 0.3), width_ratios=columns, squeeze=False
+        1, len(panels), figsize=(width, 0.66 * rows + 0.3), width_ratios=columns, squeeze=False
     )
     for ax, (title, (maps, arrows)) in zip(axes[0], panels.items(), strict=True):
         network_panel(ax, maps, arrows, title)
+        ax.set_ylim(0.6 - rows, 0.4)  # boxes of one height
     return figure
 
 

@@ -81,8 +81,10 @@ def level_sets_figure(fn: Curve, fp: Curve, losses: Mapping[str, Plane]) -> Figu
         top = 1.2 * levels[-1]
         ax.contourf(fn, fp, np.minimum(values, top), np.linspace(0, top, 40), cmap="Blues", vmax=1.5 * top)
         lines = ax.contour(fn, fp, values, levels=levels, colors=[INK], linewidths=0.9)
-        # Labels where the lines cross the diagonal, clear of each other and of the frame.
+        # Labels where the lines cross the diagonal, clear of each other and, without those in the corner, of
+        # the frame.
         places = np.interp(levels, np.diagonal(values), np.linspace(0, 1, len(values)))
+        places = places[places > 0.04]
         ax.clabel(lines, fmt="%g", fontsize=7, manual=[(t, t * fp.max()) for t in places])
         ax.set(title=title, xlim=(0, 1), ylim=(0, float(fp.max())), xticks=[0, 0.5, 1])
     for ax in axes[-1]:
@@ -194,7 +196,7 @@ def per_pixel_figure(table: pd.DataFrame, bound: float) -> Figure:
         label = f"$\\epsilon$ = {smooth:g}"
         axes[0].loglog(rows["p"], rows["by_p"], color=color, label=label)
         axes[1].plot(rows["logit"], rows["by_logit"], color=color, label=label)
-    axes[1].axhline(bound, color=MUTED, lw=0.8, ls="--", label="$1 / 4N$")
+    axes[1].axhline(bound, color=MUTED, lw=0.8, ls="--", label="$1 / (4N)$")
     axes[0].set(xlabel="$p$", ylabel="$\\partial L / \\partial p$", title="With respect to $p$")
     axes[1].set(xlabel="logit", ylabel="$\\partial L / \\partial x$", title="With respect to the logit")
     axes[1].ticklabel_format(axis="y", scilimits=(0, 0))
@@ -250,9 +252,7 @@ def explorer(
     axes[2].set_axis_off()
 
     def update(alpha: float, gamma: float) -> None:
-        index = (
-            1 - levels**gamma
-        )  # the Tversky index on each level set; it is straight in the plane of errors
+        index = 1 - levels**gamma  # the Tversky index on each level set, which is straight in this plane
         for line, ti in zip(lines, index, strict=True):
             line.set_data([0, 1], [(1 / ti - 1) / (1 - alpha), -alpha / (1 - alpha)])
         loss = expected_loss(alpha, 1 / gamma)
