@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mammoseg_lib.outputs import PUBLISH, Outputs
 from mammoseg_lib.plots import use_style
+from mammoseg_lib.plots.images import show_image
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +80,22 @@ def test_a_figure_with_an_alt_is_shown_with_it_once(home, monkeypatch):
     assert about["alt"] == json.loads((written / "line.json").read_text())["alt"] == "A line."
     assert abs(about["width"] - 4 * figure.dpi) < 15  # "tight" cuts and pads a little
     assert not plt.fignum_exists(figure.number)
+
+
+def test_a_gray_picture_takes_about_half_and_looks_the_same(home):
+    noise = np.random.default_rng(0).random((96, 96))  # the hardest to pack
+    mask = np.indices((96, 96)).sum(0) < 60
+    figure, ax = plt.subplots(figsize=(3, 3))
+    show_image(ax, noise, mask)
+    outputs = Outputs("99_none", {}, {})
+    for name, gray in (("all", False), ("few", True), ("again", True)):
+        outputs.figure(figure, name, gray=gray)
+    plt.close(figure)
+    folder = home / "figures" / "99_none"
+    assert (folder / "few.png").read_bytes() == (folder / "again.png").read_bytes()
+    assert (folder / "few.png").stat().st_size < 0.6 * (folder / "all.png").stat().st_size
+    with Image.open(folder / "all.png") as full, Image.open(folder / "few.png") as few:
+        assert few.mode == "P"
+        assert few.info["dpi"] == full.info["dpi"]
+        off = np.subtract(full.convert("RGB"), few.convert("RGB"), dtype=int)
+    assert np.abs(off).max() < 16  # of 255

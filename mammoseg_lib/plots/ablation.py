@@ -13,6 +13,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mammoseg_lib.plots.images import Mask, note, shade, show_image
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH, wrapped
@@ -137,5 +138,6 @@ def _curves(ax: Axes, curves: pd.DataFrame, colors: Mapping[str, tuple]) -> None
         own = curves[curves["arm"] == name]
         ax.plot(own["epoch"], own["dsc"], style, color=color, label=name)
     ax.set(xlabel="epoch", ylabel="DSC, validation images", ylim=(0, 1))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", color="#e5e5e5")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8)  # above: curves go everywhere

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from mammoseg_lib.plots.augmentation import Picture
+from mammoseg_lib.plots.images import Mask
 from mammoseg_lib.plots.style import INK, MUTED, PREDICTION, TRUTH
 
 State = Mapping[str, object]
@@ -36,6 +39,25 @@ _WORDS: Mapping[str, Callable[[State], tuple[float, str]]] = {
 def drawn(name: str, state: State) -> tuple[float | int, str]:
     """What the row of that name in Table 1 of 003 drew: a number to sort by, and words."""
     return _WORDS[name](state)
+
+
+def close_up(image: Float[np.ndarray, "h w"], mask: Mask, around: Mask, times: int = 4) -> Picture:
+    """An image and its mask around the middle of a mass, enlarged by repeating pixels to the size they had.
+
+    Args:
+        image: Gray values.
+        mask: What is outlined in it.
+        around: The mass to look at.
+        times: How much larger.
+    """
+    corners = [
+        int(np.clip(middle - side // times / 2, 0, side - side // times))
+        for middle, side in zip(np.argwhere(around).mean(0), image.shape, strict=True)
+    ]
+    part = tuple(
+        slice(first, first + side // times) for first, side in zip(corners, image.shape, strict=True)
+    )
+    return tuple(each[part].repeat(times, 0).repeat(times, 1) for each in (image, mask))
 
 
 def histograms_figure(shares: pd.DataFrame, statistics: pd.DataFrame, lost: pd.Series, title: str) -> Figure:

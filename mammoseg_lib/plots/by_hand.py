@@ -47,14 +47,16 @@ def number_grids(
             ax.text(j, i, text, ha="center", va="center", color=INK, fontsize=8)
         if cell is not None:
             for edge in np.arange(0, width + 1, cell[1]) - 0.5:
-                ax.axvline(edge, color=INK, lw=1.5)
+                ax.axvline(edge, color=INK, lw=1.5, solid_capstyle="projecting")
             for edge in np.arange(0, height + 1, cell[0]) - 0.5:
-                ax.axhline(edge, color=INK, lw=1.5)
+                ax.axhline(edge, color=INK, lw=1.5, solid_capstyle="projecting")
         if truth is not None:
             ax.add_collection(LineCollection(_edges(truth), colors=TRUTH, linewidths=2.5, capstyle="round"))
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[], title=title)
         ax.set_aspect("equal")
         ax.spines[:].set_visible(False)
+        for artist in ax.get_children():
+            artist.set_clip_on(False)  # or the lines on the edge would lose their outer half
     return figure
 
 

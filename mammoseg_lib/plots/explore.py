@@ -57,7 +57,10 @@ class Explorer:
         update(**starts(self.controls))
         self.canvas.draw()
         figure.set_layout_engine("none")
-        for artist in self.moving:
+        # Frames come last, or a picture that moves would lie on its own.
+        frames = [spine for ax in figure.axes if ax.axison for spine in ax.spines.values()]
+        self.drawn = [*self.moving, *frames]
+        for artist in self.drawn:
             artist.set_animated(True)
         self.canvas.draw()
         self._still = self.canvas.copy_from_bbox(figure.bbox)
@@ -68,7 +71,7 @@ class Explorer:
             raise ValueError(f"no control {', '.join(sorted(unknown))}; there are {', '.join(self.controls)}")
         self._update(**(starts(self.controls) | values))
         self.canvas.restore_region(self._still)
-        for artist in self.moving:
+        for artist in self.drawn:
             if artist.get_visible():
                 artist.figure.draw_artist(artist)
         buffer = io.BytesIO()

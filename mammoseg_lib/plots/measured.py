@@ -60,6 +60,5 @@ def differences(
     error = [shown["difference"] - shown["difference_low"], shown["difference_high"] - shown["difference"]]
     ax.errorbar(shown["difference"], y, xerr=error, fmt="o", color=PREDICTION, capsize=3)
     ax.set(yticks=y, yticklabels=shown["label"], xlabel=f"{unit}, against {against}")
-    ax.invert_yaxis()
-    ax.margins(y=0.08)
+    ax.set_ylim(len(shown) - 0.5, -0.5)
     return figure

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from skimage.measure import find_contours
 
 from mammoseg_lib.plots.explore import Control, Explorer
-from mammoseg_lib.plots.grid import grid_panel, kinds_legend
+from mammoseg_lib.plots.grid import RIGHT_FIRST, corner_text, free_corner, grid_panel, kinds_legend, outlines
 from mammoseg_lib.plots.images import Mask
 from mammoseg_lib.plots.style import CELLS, INK, MUTED, PREDICTION, TRUTH
 
@@ -44,6 +44,8 @@ def grid_figure(
         grid_panel(row[1], truth, prediction, cell, occupied, CELLS, crossed, title=titles[1], letters=True)
         only = {"FP": kinds["FP"]}
         grid_panel(row[2], truth, prediction, cell, only, {"FP": FAR}, crossed, distances, titles[2], True)
+    for ax in axes.flat:
+        ax.spines[:].set(visible=True, color=MUTED)
     colors = {"FN: mass only": CELLS["FN"], "TP: both": CELLS["TP"], "FP: prediction only": CELLS["FP"]}
     kinds_legend(figure, colors | {"FP, by distance": FAR})
     return figure
@@ -149,7 +151,7 @@ def grid_explorer(
     filled = ax.imshow(np.zeros((2, 2, 4)), extent=(-0.5, side - 0.5, side - 0.5, -0.5), zorder=0)
     lines = ax.add_collection(LineCollection([], colors=MUTED, linewidths=0.6))
     borders = [ax.add_collection(LineCollection([], colors=c, linewidths=2)) for c in (TRUTH, PREDICTION)]
-    letters = [ax.text(0, 0, "", ha="right", va="bottom", fontsize=7, color=INK) for _ in range(64)]
+    letters = [ax.text(0, 0, "", fontsize=7, color=INK) for _ in range(64)]
     steps.step(curve["size"], curve["cell"], where="mid", color=MUTED)
     steps.set(xlabel="side of the mass in px", ylabel="side of a cell in px")
     _powers_of_two(steps, 4, side)
@@ -166,16 +168,17 @@ def grid_explorer(
         places = []
         for kind in ("TP", "FP", "FN"):
             colors[now.kinds[kind]] = to_rgba(CELLS[kind])
-            places += [(kind, i, j) for i, j in np.argwhere(now.kinds[kind])]
+            places += [(kind, (i, j)) for i, j in np.argwhere(now.kinds[kind]).tolist()]
         filled.set_data(colors)
         filled.set_extent((-0.5, nw * cw - 0.5, nh * ch - 0.5, -0.5))
         vertical = [[(j * cw - 0.5, -0.5), (j * cw - 0.5, side)] for j in range(nw + 1)]
         lines.set_segments(vertical + [[(-0.5, i * ch - 0.5), (side, i * ch - 0.5)] for i in range(nh + 1)])
         for border, mask in zip(borders, (now.truth, now.prediction), strict=True):
             border.set_segments([c[:, ::-1] - 1 for c in find_contours(np.pad(mask.astype(float), 1), 0.5)])
-        for letter, (kind, i, j) in zip(letters, places + [("", 0, 0)] * len(letters), strict=False):
-            letter.set(text=kind if min(ch, cw) >= side // 16 else "")
-            letter.set_position((min((j + 1) * cw, side) - 1.5, min((i + 1) * ch, side) - 1.5))
+        drawn = outlines(now.truth, now.prediction)
+        for letter, (kind, place) in zip(letters, places + [("", (0, 0))] * len(letters), strict=False):
+            corner = free_corner(drawn, now.cell, place, RIGHT_FIRST)
+            letter.set(text=kind if min(ch, cw) >= side // 16 else "", **corner_text(now.cell, place, corner))
         for dot, size, cell in zip(dots, now.size, now.cell, strict=True):
             dot.set_data([size], [cell])
         written.set_text("\n".join(now.lines))

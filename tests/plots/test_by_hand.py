@@ -18,3 +18,21 @@ def test_every_pixel_shows_its_number_and_the_mass_its_border():
         assert ((-0.5, 0.5), (0.5, 0.5)) in sides
         assert ((1.5, 0.5), (1.5, 1.5)) in sides
     plt.close(figure)
+
+
+def test_every_line_is_drawn_in_full_on_the_edge_too():
+    """A line on the limit of the axes would be cut to its inner half: all four sides look alike."""
+    figure = number_grids({"$y$": np.zeros((4, 4))}, cell=(2, 2))
+    figure.canvas.draw()
+    dark = np.asarray(figure.canvas.buffer_rgba())[..., :3].max(-1) < 128
+    box = figure.axes[0].get_window_extent()
+    height = dark.shape[0]
+    left, right, top, bottom = round(box.x0), round(box.x1), round(height - box.y1), round(height - box.y0)
+    off = round(0.1 * box.width)  # clear of numbers and of the line in the middle
+    rows, columns = dark[:, left + off], dark[top + off, :]
+    widths = [
+        line[at - 3 : at + 4].sum()
+        for line, at in ((rows, top), (rows, bottom), (columns, left), (columns, right))
+    ]
+    assert min(widths) == max(widths) > 1
+    plt.close(figure)

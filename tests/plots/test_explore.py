@@ -43,7 +43,7 @@ def test_what_moves_is_drawn_where_it_is_now_and_nowhere_else(explorer):
 
 def test_a_picture_is_what_drawing_the_whole_figure_gives(explorer):
     quick = _pixels(explorer.png(x=2, shape="s"))
-    for artist in explorer.moving:
+    for artist in explorer.drawn:
         artist.set_animated(False)
     explorer.canvas.draw()
     np.testing.assert_allclose(quick, np.asarray(explorer.canvas.buffer_rgba())[..., :3], atol=2)
