@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -278,7 +278,7 @@ def test_prepared_images_are_read_without_the_images_they_came_from(tmp_path, mo
         open_source("inbreast", phantoms=False)
     absent = open_source("inbreast", phantoms=False, absent=True)
     assert str(absent) == "inbreast: real images that are not on this machine"
-    with pytest.raises(DataError, match=r"is not here, and data/cache holds none of it$"):
+    with pytest.raises(DataError, match=r"is not here, and data/cache holds none of it; see data/README\.md"):
         prepare(absent, Preprocessing(size=32))
     source = _source(tmp_path)
     here = prepare(source, Preprocessing(size=32), jobs=1, with_masses=True)
@@ -299,6 +299,19 @@ def test_prepared_images_are_read_without_the_images_they_came_from(tmp_path, mo
     monkeypatch.setattr(cache, "code_digest", lambda *objects: "other")
     with pytest.raises(DataError, match="none has these settings and this code"):
         prepare(absent, Preprocessing(size=32), with_masses=True)
+
+
+def test_phantoms_are_never_read_in_place_of_real_images_that_are_not_here(tmp_path, monkeypatch):
+    """Although they were prepared in the same way."""
+    settings = Preprocessing(size=32)
+    prepare(replace(_source(tmp_path), real=False), settings, jobs=1)
+    absent = open_source("inbreast", tmp_path / "nowhere", phantoms=False, absent=True)
+    with pytest.raises(DataError, match="holds none of it; of the 1 sets in it none has these settings"):
+        prepare(absent, settings)
+    write_phantoms("inbreast", tmp_path / "there" / "INbreast Release 1.0", n_images=2, size=32)
+    monkeypatch.setenv("MAMMOSEG_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="there: set MAMMOSEG_DATA to that"):
+        prepare(absent, settings)
 
 
 def test_of_several_prepared_sets_without_images_the_newest_is_read(tmp_path):

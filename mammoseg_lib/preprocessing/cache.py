@@ -21,7 +21,7 @@ from mammoseg_lib.parallel import parallel_map
 from mammoseg_lib.preprocessing.duplicates import SIDE, groups, near_duplicates, structure
 from mammoseg_lib.preprocessing.steps import Preprocessing, prepare_sample
 from mammoseg_lib.source_code import code_digest
-from mammoseg_lib.sources import Source
+from mammoseg_lib.sources import Source, advice
 from mammoseg_lib.storage import atomic_folder, digest, locked, write_json
 
 ARRAYS = ("images", "masks", "spacing_mm")
@@ -94,7 +94,7 @@ def prepare(
             with atomic_folder(folder) as partial_folder:
                 _fill(partial_folder, source, settings, filters, jobs, progress)
                 recipe = _recipe(source, settings, filters)
-                write_json(partial_folder / RECIPE, {**recipe, "key": key})
+                write_json(partial_folder / RECIPE, {**recipe, "key": key, "real": source.real})
     return _open(folder, source)
 
 
@@ -124,13 +124,21 @@ def _without_images(source: Source, settings: Preprocessing, filters: dict) -> P
     """The newest folder of the cache that was filled by this recipe."""
     wanted = json.loads(json.dumps(_recipe(source, settings, filters)))
     found = [path.parent for path in paths.cache().glob(f"{source.name}-*/{RECIPE}")]
-    same = [folder for folder in found if {**_json(folder / RECIPE), "key": None} == {**wanted, "key": None}]
+    same = [folder for folder in found if _of_real_images(_json(folder / RECIPE), wanted)]
     if not same:
         others = f"; of the {len(found)} sets in it none has these settings and this code" if found else ""
+        hint = advice(source.name) or "see data/README.md for where to get it"
         raise DataError(
-            source.reader.FOLDER, f"is not here, and {paths.shown(paths.cache())} holds none of it{others}"
+            source.reader.FOLDER,
+            f"is not here, and {paths.shown(paths.cache())} holds none of it{others}; {hint}",
         )
     return max(same, key=lambda folder: folder.stat().st_mtime_ns)
+
+
+def _of_real_images(recipe: dict, wanted: dict) -> bool:
+    """Whether a set was prepared as is wanted, and from no phantoms, which the same settings may prepare."""
+    # What was prepared before this stood in recipes counts as real: away from its images nothing tells.
+    return {"real": True, **recipe, "key": None} == {**wanted, "real": True, "key": None}
 
 
 def _key(folder: Path) -> str:
