@@ -68,7 +68,8 @@ def prediction_explorer(
 def _cost_bars(ax: Axes, names: list[str]) -> tuple[list, list]:
     heights = np.arange(len(names))
     lengths = list(ax.barh(heights, np.zeros(len(names)), color=PREDICTION, height=0.65))
-    texts = [ax.text(0, y, "", va="center", fontsize=8, color=INK) for y in heights]
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # of the line at 100
+    texts = [ax.text(0, y, "", va="center", fontsize=8, color=INK, bbox=clear) for y in heights]
     ax.set(xlim=(LOW, HIGH + 45), ylim=(len(names) - 0.4, -0.6), yticks=heights)
     ax.set_xticks([0, 100], ["perfect", "missed"])
     ax.set_yticklabels(names)
