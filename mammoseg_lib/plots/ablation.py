@@ -81,8 +81,8 @@ def learned_figure(seen: Learned, title: str = "") -> Figure:
         title: How the runs came about.
     """
     rows, columns = len(seen.probability), len(seen.epochs)
-    figure = plt.figure(figsize=(1.3 * columns + 1.6, 1.35 * rows + 2.4))
-    above, below = figure.subfigures(2, 1, height_ratios=(1.35 * rows + 0.5, 1.9))
+    figure = plt.figure(figsize=(1.3 * columns + 1.6, 1.35 * rows + 2.8))
+    above, below = figure.subfigures(2, 1, height_ratios=(1.35 * rows + 0.5, 2.3))
     axes = above.subplots(rows, columns, squeeze=False)
     colors = dict(zip(seen.probability, sns.color_palette("colorblind", rows), strict=True))
     for row, (name, maps) in zip(axes, seen.probability.items(), strict=True):
@@ -140,4 +140,4 @@ def _curves(ax: Axes, curves: pd.DataFrame, colors: Mapping[str, tuple]) -> None
     ax.set(xlabel="epoch", ylabel="DSC, validation images", ylim=(0, 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", color="#e5e5e5")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8)  # above: curves go everywhere
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=len(colors), fontsize=8)
