@@ -50,9 +50,9 @@ def gains_by_density(gains: pd.DataFrame) -> Figure:
         ax.axhline(0, color=MUTED, lw=0.8, zorder=1)
         reach = np.nan_to_num([own["difference"] - own["low"], own["high"] - own["difference"]])
         ax.errorbar(own["class"], own["difference"], yerr=reach, fmt="D", ms=5, color=INK, capsize=3, lw=1.5)
-        names = [f"ACR {acr}\n{n} images" for acr, n in zip(own["class"], own["images"], strict=True)]
+        names = [f"{acr}\n({n})" for acr, n in zip(own["class"], own["images"], strict=True)]
         ax.set_xticks(own["class"], names)
         ax.set(title=f"published θ minus {control}", xlim=(0.5, 4.5))
-        ax.tick_params(axis="x", labelsize=8)
+        ax.set_xlabel("ACR density (images)")
     axes[0, 0].set_ylabel("gain in points of DSC\n(mean over images)")
     return figure
