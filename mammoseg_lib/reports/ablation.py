@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from mammoseg_lib.reports.arms import Arm, Results
+from mammoseg_lib.reports.arms import Arm, Results, plural
 from mammoseg_lib.reports.estimate import arms_table, difference
 from mammoseg_lib.reports.panel import Panel
 
@@ -51,7 +51,7 @@ def ablation(
             panel = Panel(results, [arm, other], n=n, seed=seed)
             found = difference(panel, [arm], [other], metric, average)
             row |= {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-            row["common"] = f"{found.folds} folds, {found.seeds} seeds"
+            row["common"] = f"{plural(found.folds, 'fold')}, {plural(found.seeds, 'seed')}"
         rows.append(row)
     return table.join(pd.DataFrame(rows))
 

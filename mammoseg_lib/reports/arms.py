@@ -69,3 +69,8 @@ def common(runs: list[set[tuple[int, int]]]) -> tuple[list[int], list[int]]:
         return [], []
     folds = max((by_seed[seed] for seed in sorted(by_seed)), key=len)
     return sorted(folds), sorted(seed for seed, own in by_seed.items() if own >= folds)
+
+
+def plural(number: int, noun: str) -> str:
+    """Such as "1 fold" and "5 folds"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

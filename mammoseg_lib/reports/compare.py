@@ -8,7 +8,7 @@ from scipy import stats
 
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import Method, Paper
-from mammoseg_lib.reports.arms import REST, Arm, Results, common, networks_of, rows_of
+from mammoseg_lib.reports.arms import REST, Arm, Results, common, networks_of, plural, rows_of
 from mammoseg_lib.reports.estimate import LEVEL, origin, spread_of_one, value
 from mammoseg_lib.reports.panel import SD, Panel
 
@@ -88,7 +88,7 @@ def settings_text(paper: Paper, results: Results, arm: Arm) -> str:
     start = method.model.get("weights", "none")
     if (first["start"], start) != ("none", "none"):
         parts.append("random start" if first["start"] == "none" else f"start: {first['start']}")
-    parts += [_plural(int(first["epochs"]), "epoch"), _plural(folds, "fold"), _plural(seeds, "seed")]
+    parts += [plural(int(first["epochs"]), "epoch"), plural(folds, "fold"), plural(seeds, "seed")]
     parts += [text for text in (first["variant"], first["differs"]) if text]
     done = {"n_folds": folds, "size": first["image_size"], "epochs": first["epochs"]}
     if pd.notna(first["base_width"]):
@@ -137,7 +137,3 @@ def _measure(panel: Panel, arm: Arm, cell, aggregate: str, tested: int | None) -
 
 def _status(method: Method) -> str:
     return NOT_RUN if method.available else f"not available: {method.reason}"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
