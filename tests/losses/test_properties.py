@@ -171,3 +171,16 @@ def test_the_loss_stays_as_it_is():
     assert (loss.epoch, loss.epochs) == (3, 7)
     for name, value in loss.state_dict().items():
         torch.testing.assert_close(value, before[name], equal_nan=True)
+
+
+def test_pytorchs_own_functions_have_the_gradient_of_their_value():
+    """They compute in the precision of the target, and a difference of values needs more than float32."""
+
+    class Plain(Loss):
+        def forward(self, logits, batch):
+            each = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, batch.target, reduction="none"
+            )
+            return each.mean((1, 2, 3))
+
+    assert measured.gradient_is_right(Plain()).holds
