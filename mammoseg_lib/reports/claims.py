@@ -17,7 +17,7 @@ from jaxtyping import Float
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import LOWER_IS_BETTER, VERDICTS, Claim, Paper, load_paper, paper_keys
 from mammoseg_lib.papers.claims import regions
-from mammoseg_lib.reports.arms import REST, NotRunError, Results, find_arm
+from mammoseg_lib.reports.arms import REST, NotRunError, Results, find_arm, plural
 from mammoseg_lib.reports.estimate import Estimate, difference, gather, origin, point
 from mammoseg_lib.reports.panel import Panel
 from mammoseg_lib.results import load_results
@@ -174,7 +174,7 @@ def _decide(claim: Claim, rows: pd.DataFrame) -> dict:
     if claim.untestable is None:
         entry |= _combined(rows) if claim.decided_by == "all" else _alone(first)
     if np.isfinite(first["value"]):
-        seeds = f"{first['seeds']:.0f} seed{'' if first['seeds'] == 1 else 's'}"
+        seeds = plural(int(first["seeds"]), "seed")
         entry |= {"measured": _text(first), "n": f"{first['patients']:.0f} patients, {seeds}"}
         entry["origin"] = first["origin"]
     return entry

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mammoseg_lib.papers import Paper
 from mammoseg_lib.reports import claims
-from mammoseg_lib.reports.arms import Results
+from mammoseg_lib.reports.arms import Results, plural
 
 NAMES = {"dsc": "DSC", "da": "ΔA", "hd": "HD", "iou": "IoU"}
 
@@ -52,7 +52,7 @@ def _found(row: pd.Series) -> str:
     digits = 2 if row["metric"] in ("accuracy", "components") else 1
     value, low, high = (f"{row[end]:+.{digits}f}" for end in ("value", "low", "high"))
     unit = "" if row["unit"] == "points" else f" {row['unit']}"
-    seeds = f"{row['seeds']:.0f} seed{'' if row['seeds'] == 1 else 's'}"
+    seeds = plural(int(row["seeds"]), "seed")
     return (
         f"**{name}**{printed}: {value}{unit} [{low}, {high}], {row['patients']:.0f} patients, "
         f"{row['folds']:.0f} folds, {seeds}: **{row['verdict']}**"
