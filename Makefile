@@ -28,7 +28,9 @@ export OMP_WAIT_POLICY := PASSIVE
 # The exact lock, hash-checked; or all of it but CUDA and what is built for it. torch and torchvision without CUDA
 # are other files under the same versions, with hashes that no lock can hold beside these: uv takes them, unchecked,
 # from the index that PyTorch keeps for them. The project itself goes in last, editable and without dependencies,
-# built by the setuptools of the lock so that no second, unpinned build environment is made.
+# built by the setuptools of the lock so that no second, unpinned build environment is made. Byte code is made now,
+# as pip does and uv does not unless told: where the environment forbids to write it later
+# (PYTHONDONTWRITEBYTECODE, common in containers), every process would compile all of PyTorch first, for seconds.
 $(READY): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
@@ -36,10 +38,10 @@ ifdef CPU
 	sed -nE 's/^(torch|torchvision|triton|cuda-[^=]*|nvidia-[^=]*)==.*/\1/p' requirements.txt > $(VENV)/not-on-cpu.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --excludes $(VENV)/not-on-cpu.txt \
 	    -r requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --torch-backend cpu \
 	    $$(sed -nE 's/^((torch|torchvision)==[^ ]*).*/\1/p' requirements.txt)
 else
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 endif
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@

@@ -24,10 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import solt
-import solt.transforms as slt
 from jaxtyping import Bool, Float
-from solt.core import BaseTransform
 
 from mammoseg_lib.checks import check_choice
 
@@ -46,13 +43,13 @@ class Transform:
     Attributes:
         name: As in the paper's Table 1.
         parameters: As in the table, for 512-pixel images.
-        operation: What does it, with the values for the size at hand. Its `state_dict` tells what was drawn
-            last.
+        operation: What does it, with the values for the size at hand: a transform or a stream of SOLT. Its
+            `state_dict` tells what was drawn last.
     """
 
     name: str
     parameters: str
-    operation: BaseTransform | solt.Stream
+    operation: Callable
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,8 @@ class Augmentation:
             raise ValueError(f"made for {self.size} x {self.size} pixels, not {image.shape}")
         if not 0 <= image.min() <= image.max() <= 1:  # also false for NaN
             raise ValueError("gray values in 0..1 are needed; normalize after the augmentation, not before")
+        import solt  # here and below: it takes two seconds, and most runs alter nothing
+
         gray = np.rint(255 * image).astype(np.uint8)[..., None]
         data = solt.DataContainer((gray, mask.astype(np.uint8)), "IM")
         before = random.getstate()
@@ -139,6 +138,9 @@ def encoder_decoders(size: int, probability: float = 0.5) -> tuple[Transform, ..
         size: Side of the images in pixels.
         probability: Of each transform but the crop.
     """
+    import solt
+    import solt.transforms as slt
+
     unit, crop = size / PAPER_SIZE, crop_side(size)
     shift = 50 * unit
     kernels = tuple(2 * math.floor(k * unit / 2) + 1 for k in (3, 7, 11))

@@ -1,4 +1,8 @@
-"""Executing the notebooks: parameters checked strictly, outputs complete or absent, origin recorded."""
+"""Executing the notebooks: parameters checked strictly, outputs complete or absent, origin recorded.
+
+What executes and draws is imported where that is done: the command line and the Snakefile ask for names and
+parameters only, and it takes three seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +13,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
-import papermill
-from ipykernel.kernelspec import RESOURCES, get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from papermill.exceptions import PapermillExecutionError
-from traitlets import default
-
 from mammoseg_lib import paths
-from mammoseg_lib.outputs import output_folder, publishing
 from mammoseg_lib.provenance import environment, notebook_digest
 from mammoseg_lib.storage import atomic_file, write_json
 from mammoseg_lib.studies import PROFILES
 from mammoseg_lib.yaml_files import nearest
-
-
-class _ThisPython(KernelSpecManager):
-    """The kernel is the interpreter that runs this program.
-
-    What stands under the name python3 in a user's own folder, or in JUPYTER_PATH, may be of another
-    environment, and would be found first.
-    """
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
-
-
-class _Kernel(AsyncKernelManager):
-    @default("kernel_spec_manager")
-    def _this_python(self) -> KernelSpecManager:
-        return _ThisPython(parent=self)
 
 
 class NotebookError(RuntimeError):
@@ -146,6 +124,8 @@ def run_notebook(
         NotebookError: If the notebook does not exist, a parameter is wrong, or a cell fails. What was
             executed up to then is kept as `failed.ipynb`.
     """
+    from mammoseg_lib.outputs import output_folder, publishing
+
     source = _source(name)
     values = {**profile_parameters(profile, name), **(parameters or {})}
     check_parameters(source, values)
@@ -170,6 +150,10 @@ def run_notebook(
 
 def refresh_notebook(name: str, *, progress: bool = False) -> None:
     """Execute a notebook with its committed defaults and store the outputs in the notebook itself."""
+    import nbformat
+
+    from mammoseg_lib.outputs import publishing
+
     source = _source(name)
     with publishing(True), atomic_file(source) as partial:
         _execute(source, partial, {}, failed=paths.figures() / name / "failed.ipynb", progress=progress)
@@ -190,6 +174,9 @@ def _source(name: str) -> Path:
 
 
 def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, progress: bool) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
     failed.unlink(missing_ok=True)
     try:
         # In the notebook's own folder, which is where JupyterLab and nbval run it too.
@@ -199,7 +186,7 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
             parameters,
             cwd=source.parent,
             kernel_name="python3",
-            kernel_manager_class=_Kernel,
+            kernel_manager_class=_this_kernel(),
             progress_bar=progress,
         )
     except PapermillExecutionError as error:
@@ -212,3 +199,26 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
     except Exception as error:  # a kernel that died or never answered, a port that was taken, ...
         kind = type(error).__name__
         raise NotebookError(f"{source.name} could not be executed to its end: {kind}: {error}") from error
+
+
+def _this_kernel() -> type:
+    """A manager whose kernel is the interpreter that runs this program.
+
+    What stands under the name python3 in a user's own folder, or in JUPYTER_PATH, may be of another
+    environment, and would be found first.
+    """
+    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    class ThisPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+    class Kernel(AsyncKernelManager):
+        @default("kernel_spec_manager")
+        def _this_python(self) -> KernelSpecManager:
+            return ThisPython(parent=self)
+
+    return Kernel

@@ -19,7 +19,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from mammoseg_lib.checks import check_name
 from mammoseg_lib.datasets import DataError
@@ -69,8 +68,8 @@ def patient_folds(table: pd.DataFrame, groups: Sequence[str], seed: int) -> Iter
     ids, groups = table["sample_id"].to_numpy(str), np.asarray(groups)
     for rest, test in _by_group(ids, groups, seed):
         # One eighth of the remaining 80 % is the 10 % of the whole that 000 validates on.
-        inner = GroupShuffleSplit(1, test_size=1 / 8, random_state=seed)
-        train, validation = (rest[part] for part in next(inner.split(rest, groups=groups[rest])))
+        inner = _draws(rest, groups[rest], 1, 1 / 8, seed)
+        train, validation = (rest[part] for part in next(inner))
         yield _fold(ids, train, validation, test)
 
 
@@ -103,7 +102,7 @@ def holdout_folds(table: pd.DataFrame, groups: Sequence[str], seed: int) -> Iter
     The five networks of the folds are averaged before they are tested, see `runs.evaluate`.
     """
     ids, groups = table["sample_id"].to_numpy(str), np.asarray(groups)
-    rest, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(ids, groups=groups))
+    rest, test = next(_draws(ids, groups, 1, 0.2, seed))
     for train, validation in _by_group(rest, groups[rest], seed):
         yield _fold(ids, rest[train], rest[validation], test)
 
@@ -119,8 +118,7 @@ def official(table: pd.DataFrame, groups: Sequence[str], seed: int) -> Iterator[
     rest, test = (np.flatnonzero(part == name) for name in ("train", "test"))
     if not (len(rest) and len(test)):
         raise DataError("column split", "holds no training or no test images: there is no official division")
-    inner = GroupShuffleSplit(N_FOLDS, test_size=0.1, random_state=seed)
-    for train, validation in inner.split(rest, groups=groups[rest]):
+    for train, validation in _draws(rest, groups[rest], N_FOLDS, 0.1, seed):
         yield _fold(ids, rest[train], rest[validation], test)
 
 
@@ -230,7 +228,18 @@ def _by_group(ids: np.ndarray, groups: np.ndarray, seed: int) -> Iterator[tuple[
     if len(set(groups)) < N_FOLDS:
         what = "patients, images without one and groups of near-duplicates"
         raise ValueError(f"{len(set(groups))} {what} are too few to be divided into {N_FOLDS} folds")
+    from sklearn.model_selection import GroupKFold  # takes a second, and few who import this divide anything
+
     return GroupKFold(N_FOLDS, shuffle=True, random_state=seed).split(ids, groups=groups)
+
+
+def _draws(
+    ids: np.ndarray, groups: np.ndarray, times: int, share: float, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of what is left and of a share of the groups, drawn several times from all of them."""
+    from sklearn.model_selection import GroupShuffleSplit
+
+    return GroupShuffleSplit(times, test_size=share, random_state=seed).split(ids, groups=groups)
 
 
 def _validations(table: pd.DataFrame, groups: Sequence[str], seed: int) -> Iterator[Fold]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mammoseg_lib.cli import browsing, data, losses, notebooks, studies
+from mammoseg_lib.datasets.sample import DataError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,11 +51,8 @@ def _main(
 
 def main() -> None:
     """Run the command that was given; known errors end it with one line."""
-    from mammoseg_lib.datasets.sample import DataError
-    from mammoseg_lib.notebooks import NotebookError
-
     try:
         app()
-    except (DataError, NotebookError, OSError, ValueError, RuntimeError) as error:
+    except (DataError, OSError, ValueError, RuntimeError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)

@@ -27,7 +27,6 @@ from mammoseg_lib.studies import Study
 KEYS = ["arm", "fold", "seed"]
 DIGITS = 6
 ORIGIN = [*KEYS, "settings", "identity", "reference", "device", "minutes"]  # what is asked for here
-IMAGE_LABELS = ("study", "arm", "method", "variant", "label", "fold", "seed")
 COUNTS = ("tp", "fp", "fn")
 LASTS = tuple(f"last_{name}" for name in COUNTS)
 TEXT = {"arm": str, "sample_id": str, "patient_id": str, **dict.fromkeys(LASTS, str)}
@@ -43,27 +42,33 @@ class Shipped:
     runs: pd.DataFrame
     images: pd.DataFrame
 
-    def of(self, config: RunConfig, settings: str) -> dict[str, pd.DataFrame] | None:
-        """The tables of one run, as those of a run on this machine; None if it is not there.
+    def has(self, config: RunConfig) -> bool:
+        """Whether a run is there."""
+        return self._held(config) is not None
+
+    def of(self, config: RunConfig) -> dict[str, pd.DataFrame] | None:
+        """The tables of one run, without its labels, as of a run on this machine; None if it is not there."""
+        if (found := self._held(config)) is None:
+            return None
+        held, key = found
+        row = {name: value for name, value in held._rows[key].items() if name not in KEYS}
+        current = row.pop("reference") == reference_state()
+        images = held.images.iloc[held._places[key]]
+        return {
+            "runs": pd.DataFrame([{"origin": SHIPPED, "current": current, **row}]),
+            "best": images[[name for name in images if name not in (*KEYS, "first_epoch", *LASTS)]],
+            "last": _last(images),
+        }
+
+    def _held(self, config: RunConfig) -> tuple[Shipped, tuple] | None:
+        """Which results hold a run, and its key in them.
 
         What another study shipped for the same settings is the same run under another name.
         """
-        key, held = _key(config), self
-        if key not in self._rows or self._rows[key]["settings"] != settings:
-            held, key = _by_settings(self.profile, _state(self.profile)).get(settings, (None, None))
-        if held is None:
-            return None
-        images = held.images.iloc[held._places[key]].reset_index(drop=True)
-        row = {name: value for name, value in held._rows[key].items() if name not in KEYS}
-        labels = config.labels
-        image_labels = {name: labels[name] for name in IMAGE_LABELS}
-        current = row.pop("reference") == reference_state()
-        best = images.drop(columns=[*KEYS, "first_epoch", *LASTS])
-        return {
-            "runs": pd.DataFrame([{**labels, "origin": SHIPPED, "current": current, **row}]),
-            "best": labeled(best, image_labels),
-            "last": labeled(_last(images), image_labels),
-        }
+        key, settings = _key(config), settings_digest(config)
+        if key in self._rows and self._rows[key]["settings"] == settings:
+            return self, key
+        return _by_settings(self.profile, _state(self.profile)).get(settings)
 
     @cached_property
     def _rows(self) -> dict[tuple, dict]:
@@ -145,11 +150,7 @@ def add(study: Study, profile: str) -> int:
 def missing(study: Study, profile: str) -> list[RunConfig]:
     """The runs of a study that neither this machine nor the shipped results have, the most telling first."""
     known = read(study.name, profile)
-    return [
-        config
-        for config in study.plan(profile)
-        if find(config) is None and not known.of(config, settings_digest(config))
-    ]
+    return [config for config in study.plan(profile) if find(config) is None and not known.has(config)]
 
 
 def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
@@ -166,7 +167,7 @@ def overview(studies: Sequence[Study], profile: str) -> pd.DataFrame:
             continue
         known, absent = read(study.name, profile), missing(study, profile)
         configs = study.plan(profile)
-        shipped = sum(known.of(config, settings_digest(config)) is not None for config in configs)
+        shipped = sum(map(known.has, configs))
         measured = known.runs[known.runs["device"] == "cpu"]["minutes"] if len(known.runs) else []
         each = float(measured.median()) if len(measured) else study.profile(profile).minutes
         here = len(configs) - shipped - len(absent)
@@ -229,11 +230,6 @@ def describe(run: Run) -> dict:
     }
 
 
-def labeled(table: pd.DataFrame, labels: dict) -> pd.DataFrame:
-    """A table with some columns of one value each in front."""
-    return table.assign(**labels)[[*labels, *table.columns]]
-
-
 def _key(config: RunConfig) -> tuple[str, int, int]:
     return config.arm, config.fold, config.seed
 
@@ -255,7 +251,8 @@ def _numbers(config: RunConfig, run: Run) -> pd.DataFrame:
     )
     numbers = table.select_dtypes("floating").columns
     table[numbers] = table[numbers].round(DIGITS)
-    return labeled(table, dict(zip(KEYS, _key(config), strict=True)))
+    key = dict(zip(KEYS, _key(config), strict=True))
+    return table.assign(**key)[[*KEYS, *table.columns]]
 
 
 def pseudonym(patient: str) -> str:
@@ -265,7 +262,9 @@ def pseudonym(patient: str) -> str:
 
 def _last(images: pd.DataFrame) -> pd.DataFrame:
     """One row per epoch and image, from the counts that are stored as texts."""
-    counts = {name: np.array([text.split() for text in images[f"last_{name}"]], int) for name in COUNTS}
+    n = len(images)
+    texts = {name: " ".join(images[f"last_{name}"]).split() for name in COUNTS}
+    counts = {name: np.array(numbers, int).reshape(n, -1) for name, numbers in texts.items()}
     epochs = counts["tp"].shape[1]
     pixels = images[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy()[:, None]
     counts["tn"] = pixels - sum(counts.values())

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mammoseg_lib.results import shipped
 from mammoseg_lib.results.differences import differences
 from mammoseg_lib.runs import Run, find
-from mammoseg_lib.runs.identity import settings_digest
 from mammoseg_lib.settings import LABELS, RunConfig
 from mammoseg_lib.studies import Study, load_study
+
+IMAGE_LABELS = ("study", "arm", "method", "variant", "label", "fold", "seed")
 
 
 @dataclass(frozen=True)
@@ -87,41 +89,41 @@ def results_of(
         known: Shipped results to look in for what this machine does not have.
         runs: Runs that are at hand, by the place of their configuration; else they are looked for.
     """
-    tables: dict[str, list[pd.DataFrame]] = {"runs": [], "best": [], "last": []}
-    absent, configs = [], list(configs)
+    absent, labels, found, configs = [], [], [], list(configs)
     # Arm by arm, in the order of the study, though they are trained seed by seed.
     place = {arm: number for number, arm in enumerate(dict.fromkeys(config.arm for config in configs))}
     for number, config in sorted(enumerate(configs), key=lambda each: place[each[1].arm]):
         run = runs.get(number) if runs is not None else find(config)
-        if run is not None:
-            found = _of_run(run, config)
-        elif known is not None and (found := known.of(config, settings_digest(config))):
-            pass
-        else:
+        tables = _of_run(run) if run is not None else known.of(config) if known is not None else None
+        if tables is None:
             absent.append(config)
             continue
-        found["runs"]["differs"] = differences(config)
-        for name, table in found.items():
-            tables[name].append(table)
+        tables["runs"]["differs"] = differences(config)
+        labels.append(config.labels)
+        found.append(tables)
     joined = {
-        name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(LABELS))
-        for name, parts in tables.items()
+        name: _joined([tables[name] for tables in found], labels, columns)
+        for name, columns in (("runs", LABELS), ("best", IMAGE_LABELS), ("last", IMAGE_LABELS))
     }
     return Results(**joined, absent=tuple(absent))
 
 
-def _of_run(run: Run, config: RunConfig) -> dict[str, pd.DataFrame]:
-    labels = config.labels
-    image_labels = {name: labels[name] for name in shipped.IMAGE_LABELS}
+def _joined(parts: Sequence[pd.DataFrame], labels: Sequence[dict], columns: Sequence[str]) -> pd.DataFrame:
+    """The tables of some runs below each other, with some labels of each in front."""
+    if not parts:
+        return pd.DataFrame(columns=list(LABELS))
+    rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    front = pd.DataFrame(labels)[list(columns)].iloc[rows].reset_index(drop=True)
+    return pd.concat([front, pd.concat(parts, ignore_index=True)], axis=1)
+
+
+def _of_run(run: Run) -> dict[str, pd.DataFrame]:
     best, last = (
         table.assign(patient_id=table["patient_id"].map(shipped.pseudonym, na_action="ignore"))
         for table in (run.per_image, run.last)
     )
-    return {
-        "runs": pd.DataFrame([{**labels, "origin": shipped.HERE, "current": True, **shipped.describe(run)}]),
-        "best": shipped.labeled(best, image_labels),
-        "last": shipped.labeled(last, image_labels),
-    }
+    described = {"origin": shipped.HERE, "current": True, **shipped.describe(run)}
+    return {"runs": pd.DataFrame([described]), "best": best, "last": last}
 
 
 def _filtered(table: pd.DataFrame, wanted: Mapping[str, object]) -> pd.DataFrame:
