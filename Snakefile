@@ -61,13 +61,14 @@ rule all:
         expand(FIGURES + "/{name}/executed.ipynb", name=available()),
 
 
-# The demo: all runs of a study in one call, which shares its cores among them.
+# The demo: all runs of a study in one call, which shares its cores among them and takes no more than it has runs.
 rule train_study:
     output:
         "data/runs/records/" + PROFILE + "/{study}.json",
     params:
         trained=lambda wildcards: trained(wildcards.study),
-    threads: workflow.cores or 1
+    priority: 1  # what trains goes first, notebooks fill the cores beside it
+    threads: lambda wildcards: min(workflow.cores or 1, sum(study == wildcards.study for study, _ in RUNS))
     shell:
         MAMMOSEG + " train {wildcards.study} --profile " + PROFILE + " --jobs {threads} --record {output:q}"
 

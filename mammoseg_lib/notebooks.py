@@ -187,6 +187,7 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
             cwd=source.parent,
             kernel_name="python3",
             kernel_manager_class=_this_kernel(),
+            request_save_on_cell_execute=False,  # else all of it is written twice a cell, a third of the time
             progress_bar=progress,
         )
     except PapermillExecutionError as error:

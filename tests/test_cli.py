@@ -133,12 +133,23 @@ def test_the_version_is_told():
         ),
     ],
 )
-def test_mistakes_are_one_line_never_a_traceback(arguments, message, tmp_path):
-    command = [sys.executable, "-m", "mammoseg_lib.cli", *arguments]
+def test_mistakes_are_one_line_never_a_traceback(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mammoseg", *arguments])
+    with pytest.raises(SystemExit) as end:  # anything else would be a traceback
+        main()
+    assert end.value.code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert message in said[-1]
+    assert [line for line in said if "error" in line] == said[-1:]
+
+
+def test_a_process_of_its_own_ends_with_one_line_too(tmp_path):
+    command = [sys.executable, "-m", "mammoseg_lib.cli", "train", "absent.yaml"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.endswith("absent.yaml: no such file\n")
 
 
 # --- phantoms in place of real data

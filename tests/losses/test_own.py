@@ -238,23 +238,28 @@ def test_where_its_code_stands(file):
     assert source_files(build_loss("torch.nn:BCEWithLogitsLoss")) == ()
 
 
-@pytest.mark.parametrize("what", ["AreaLoss", "Module", "per_sample", "in_all", "makes_a_function"])
-def test_it_reaches_another_process(file, case, what, tmp_path):
+def test_it_reaches_another_process(file, case, tmp_path):
     """As processes that alter images get it, which have not read the file."""
     logits, batch = case
-    loss = build_loss({f"{file}:{what}": 1})
-    want = loss(logits, batch)
-    torch.testing.assert_close(copy.deepcopy(loss)(logits, batch), want)
-    (tmp_path / "loss.pickle").write_bytes(pickle.dumps(loss))
-    torch.save((logits, batch.target, want.detach()), tmp_path / "case.pt")
+    losses = {}
+    for what in ("AreaLoss", "Module", "per_sample", "in_all", "makes_a_function"):
+        loss = build_loss({f"{file}:{what}": 1})
+        want = loss(logits, batch)
+        torch.testing.assert_close(copy.deepcopy(loss)(logits, batch), want)
+        losses[what] = pickle.dumps(loss), want.detach()
+    torch.save((logits, batch.target, losses), tmp_path / "case.pt")
     code = f"""
 import pickle, torch
 from mammoseg_lib.losses import Batch
-loss = pickle.loads(open({str(tmp_path / "loss.pickle")!r}, "rb").read())
-logits, target, want = torch.load({str(tmp_path / "case.pt")!r})
-torch.testing.assert_close(loss(logits, Batch(target)).detach(), want)
+logits, target, losses = torch.load({str(tmp_path / "case.pt")!r})
+for what, (loss, want) in losses.items():
+    torch.testing.assert_close(pickle.loads(loss)(logits, Batch(target)).detach(), want)
+    print(what)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert said.stdout.split() == list(losses)
 
 
 @pytest.mark.parametrize(

@@ -286,9 +286,7 @@ def test_empty_target_leaves_the_core_loss(core, variant, aggregation):
 @pytest.mark.parametrize("which", ALL, ids=str)
 @pytest.mark.parametrize("soft_counts", [False, True])
 def test_gradient(which, soft_counts):
-    truth = np.stack(
-        [blobs((8, 12), (1, 2, 4, 3)), blobs((8, 12), (0, 0, 2, 2), (4, 6, 3, 5)), blobs((8, 12))]
-    )
+    truth = np.stack([blobs((6, 8), (1, 2, 3, 3)), blobs((6, 8), (0, 0, 2, 2), (3, 4, 2, 3)), blobs((6, 8))])
     logits = prediction(truth, seed=5).requires_grad_()
     loss = SpatialMatching(*which, soft_counts=soft_counts)
     batch = as_batch(loss, truth)
