@@ -1,5 +1,6 @@
 # make figures   run the whole study on phantoms and write figures/ and tables
-# make test      pytest, then nbval on the notebooks
+# make test      pytest without what is marked slow, then nbval on the notebooks
+# make test-all  all tests, and nbval on notebooks and solutions, as CI does
 # make lab       JupyterLab on the notebooks; LAB="--port 9000 --address 0.0.0.0 --no-browser --root" for a server
 # make site      the notebooks as a web site, in .site/, read from disk
 # make bench     the speed ratios, as a table
@@ -23,7 +24,7 @@ export PYTHONNOUSERSITE := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := figures
-.PHONY: figures test lab site bench lint notebooks lock clean
+.PHONY: figures test test-all lab site bench lint notebooks lock clean
 
 # The exact lock, hash-checked; or all of it but CUDA and what is built for it. torch and torchvision without CUDA
 # are other files under the same versions, with hashes that no lock can hold beside these: uv takes them, unchecked,
@@ -49,10 +50,12 @@ endif
 figures: $(READY)
 	$(BIN)/snakemake --cores $(CORES) --quiet rules --rerun-incomplete --nolock
 
-test: $(READY)
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+test: QUICK = -m "not slow"
+test: MAIN = --ignore=notebooks/solutions
+test test-all: $(READY)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile $(QUICK)
 	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home \
-	    $(BIN)/python -m pytest --nbval --nbval-current-env notebooks \
+	    $(BIN)/python -m pytest --nbval --nbval-current-env notebooks $(MAIN) \
 	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n $(CORES) --dist loadfile; \
 	    status=$$?; rm -rf $$home; exit $$status
 

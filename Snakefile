@@ -56,21 +56,29 @@ def trained(study, run=None):
     return digest([[settings_digest(config), run_code(config)] for config in chosen])
 
 
+def before(study):
+    """The studies that train a run which this one has, too: the second waits, or both would train it."""
+    asked = {name: {settings_digest(each) for (s, _), each in RUNS.items() if s == name} for name in STUDIES}
+    names = list(STUDIES)
+    return [name for name in names[: names.index(study)] if asked[name] & asked[study]]
+
+
 rule all:
     input:
         expand(FIGURES + "/{name}/executed.ipynb", name=available()),
 
 
-# The demo: all runs of a study in one call, which shares its cores among them and takes no more than it has runs.
+# The demo: all runs of a study in one call, one after the other; cores are shared among studies and notebooks.
 rule train_study:
+    input:
+        lambda wildcards: [ancient(f"data/runs/records/{PROFILE}/{name}.json") for name in before(wildcards.study)],
     output:
         "data/runs/records/" + PROFILE + "/{study}.json",
     params:
         trained=lambda wildcards: trained(wildcards.study),
-    priority: 1  # what trains goes first, notebooks fill the cores beside it
-    threads: lambda wildcards: min(workflow.cores or 1, sum(study == wildcards.study for study, _ in RUNS))
+    priority: 1  # notebooks fill the cores beside it
     shell:
-        MAMMOSEG + " train {wildcards.study} --profile " + PROFILE + " --jobs {threads} --record {output:q}"
+        MAMMOSEG + " train {wildcards.study} --profile " + PROFILE + " --jobs 1 --record {output:q}"
 
 
 # Real images: one run a job.

@@ -130,7 +130,7 @@ class Data:
         except DataError:
             return None
 
-    def prepare(self, *, jobs: int = 2, progress: bool = False) -> PreparedSet:
+    def prepare(self, *, jobs: int | None = None, progress: bool = False) -> PreparedSet:
         """The prepared images, from the cache."""
         return prepare(self.open(), self.preprocessing, jobs=jobs, progress=progress, **self.filters)
 

@@ -54,6 +54,7 @@ def test_draws_differ_between_images_epochs_and_seeds_and_repeat(prepared):
     assert len(set(moved)) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_worker_processes_change_nothing(prepared, workers):
     dataset = SegmentationDataset(prepared, EVERYTHING, build_loss("boundary"), augment=shift, seed=1)
@@ -94,6 +95,7 @@ def test_an_alteration_may_crop(prepared):
     assert batch.features["distance_map"].shape == (3, 8, 8)
 
 
+@pytest.mark.slow
 def test_processes_live_through_epochs_and_change_nothing(prepared):
     alone, shared = (SegmentationDataset(prepared, EVERYTHING, augment=shift, seed=2) for _ in range(2))
     identities = []

@@ -75,6 +75,7 @@ def test_blank_pictures_are_no_twins():
     assert near_duplicates(np.zeros((0, 2, 48, 48), np.float32)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("size", [64, 256])
 def test_no_phantom_is_drawn_twice(name, size, tmp_path):

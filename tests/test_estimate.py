@@ -255,6 +255,7 @@ def coverage(n: int, average: str, n_resamples: int = 200, **effects) -> tuple[f
     return hits / n, alone / n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_seeds", "average"), [(2, "macro"), (2, "micro"), (1, "macro"), (3, "macro")])
 def test_nineteen_of_twenty_intervals_hold_the_truth(n_seeds, average):
     """A method differs from another by patient (SD .18), by network (.05) and by image and network (.07).

@@ -11,6 +11,8 @@ import pytest
 
 from mammoseg_lib import paths
 
+pytestmark = pytest.mark.slow
+
 # Of those whose "check yourself" separates what always holds from what the text says.
 TRIED = {
     "10_bce_failure_cases": [

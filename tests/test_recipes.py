@@ -26,6 +26,8 @@ from mammoseg_lib.runs import execute
 from mammoseg_lib.sources import SOURCES, DataSet, open_source
 from mammoseg_lib.studies import load_study, study_names
 
+pytestmark = pytest.mark.slow
+
 
 def _toy(in_channels: int, width: int = 4) -> torch.nn.Module:
     layers = (torch.nn.Conv2d(in_channels, width, 3, padding=1), torch.nn.Conv2d(width, 1, 1))

@@ -11,6 +11,7 @@ import pytest
 from mammoseg_lib import reports
 from mammoseg_lib.papers import PaperError, load_paper, paper_keys
 from mammoseg_lib.reports import estimate
+from mammoseg_lib.results import load_results
 from mammoseg_lib.studies import load_study, study_names
 from tests.measured import RUN, make_results
 
@@ -52,6 +53,16 @@ def test_one_row_for_every_published_number(paper, comparison):
     assert comparison.loc[comparison["value"].notna(), "method"].unique().tolist() == [
         "dice_bce", "sm_b_bce_all", "sm_s_tversky_all",
     ]  # fmt: skip
+
+
+def test_what_was_measured_on_other_images_stands_beside_no_printed_number(paper, results):
+    elsewhere = changed(results, source="busi (real)")
+    assert reports.compare(paper, elsewhere, n=20)["value"].isna().all()
+    # 003 prints numbers of its own images; its networks were trained here on INbreast.
+    own = load_results("encoder_decoders.architectures")
+    assert len(own.runs)
+    found = reports.compare(load_paper("encoder_decoders"), own, n=20)
+    assert found["value"].isna().all()
 
 
 @pytest.mark.parametrize("metric", ["dsc", "sensitivity", "da", "accuracy"])

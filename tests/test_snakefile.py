@@ -26,6 +26,8 @@ from mammoseg_lib.notebooks import available
 from mammoseg_lib.paths import PROJECT
 from mammoseg_lib.studies import load_study, read_by, study_names
 
+pytestmark = pytest.mark.slow
+
 NAME = "00_tiny"
 STUDY = {
     "title": "Tiny",

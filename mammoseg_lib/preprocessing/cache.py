@@ -59,7 +59,12 @@ class PreparedSet:
 
 
 def prepare(
-    source: Source, settings: Preprocessing, *, jobs: int = 2, progress: bool = False, **filters: object
+    source: Source,
+    settings: Preprocessing,
+    *,
+    jobs: int | None = None,
+    progress: bool = False,
+    **filters: object,
 ) -> PreparedSet:
     """The prepared data set from the cache, which is filled first if need be.
 
@@ -70,7 +75,8 @@ def prepare(
     Args:
         source: What `open_source` found.
         settings: How to prepare; images that `export` has windowed are not windowed again.
-        jobs: Processes that fill the cache.
+        jobs: Processes that fill the cache. By default two; for phantoms one, for they are prepared before
+            another has started.
         progress: Show a progress bar.
         filters: Those of the source's `index`, for example `with_masses=True`.
 
@@ -92,7 +98,7 @@ def prepare(
     with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             with atomic_folder(folder) as partial_folder:
-                _fill(partial_folder, source, settings, filters, jobs, progress)
+                _fill(partial_folder, source, settings, filters, jobs or (2 if source.real else 1), progress)
                 recipe = _recipe(source, settings, filters)
                 write_json(partial_folder / RECIPE, {**recipe, "key": key, "real": source.real})
     return _open(folder, source)

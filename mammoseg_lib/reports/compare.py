@@ -63,11 +63,15 @@ def compare(paper: Paper, results: Results, *, n: int = 2000, seed: int = 0) -> 
 
 
 def arm_of(paper: Paper, results: Results, method: str) -> Arm | None:
-    """The arm that is a method as the paper has it: in the study of the paper's name, or else in another."""
+    """The arm that is a method as the paper has it: in the study of the paper's name, or else in another.
+
+    On the paper's data set only: what was measured on other images stands beside none of its numbers.
+    """
     if results.runs.empty:
         return None
     runs = results.runs
     own = runs[(runs["paper"] == paper.key) & (runs["method"] == method) & (runs["variant"] == "")]
+    own = own[own["source"].str.split().str[0] == paper.find(method).data["source"]]
     studies = own["study"].unique().tolist()
     order = [paper.key, paper.key + REST, *studies]
     return next(((study, method) for study in order if study in studies), None)

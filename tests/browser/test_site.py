@@ -14,6 +14,8 @@ from mammoseg_lib.site import build_site
 from mammoseg_lib.site.pages import papers
 from mammoseg_lib.site.parts import anchor
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sphinx", reason="the extra `site` is not installed")
 pytest.importorskip("myst_nb", reason="the extra `site` is not installed")
 

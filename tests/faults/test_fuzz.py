@@ -26,6 +26,8 @@ from tests.faults.fuzz import mutate
 from tests.faults.sources import SHAPE, SMALL_SOURCES, read
 from tests.release import HEADER, write_any_dicom
 
+pytestmark = pytest.mark.slow
+
 N_FILES = int(os.environ.get("MAMMOSEG_FUZZ", "2000"))
 FIRST = int(os.environ.get("MAMMOSEG_FUZZ_SEED", "0" if N_FILES == 2000 else "1000000"))
 HANG_S = 60  # for one file; a reader that waits for ever ends the run with the stacks of all threads

@@ -62,6 +62,7 @@ def test_a_class_and_a_line(monkeypatch):
         build_loss("toy", wieght=2)
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_every_loss_is_asked_of_a_new_one(tmp_path):
     """Two losses are added while the tests of all losses run: one that is right, and one that is not."""
     (tmp_path / "add_losses.py").write_text(PLUGIN, encoding="utf-8")

@@ -76,6 +76,7 @@ def test_size_that_does_not_fit_is_a_clear_error(name):
         small(name).eval()(torch.randn(1, 1, 40, 33))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "learning_rate"),
     [

@@ -136,6 +136,7 @@ def test_what_phantoms_give_is_not_shipped():
         results.add(load_study("spatial_matching"), "demo")
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_or_whose_process_dies_does_not_end_the_others(place, tmp_path):
     root, _ = place
     (tmp_path / "losses.py").write_text(
@@ -160,6 +161,7 @@ def test_a_run_that_fails_or_whose_process_dies_does_not_end_the_others(place, t
     assert "became nan" in outcome.failed[1]
 
 
+@pytest.mark.slow
 def test_training_stops_when_its_time_is_up_and_goes_on_to_the_same_numbers(place):
     study = load_study(place[1])
     configs = study.plan("reduced", folds=[0], training={"epochs": 30})[:1]

@@ -301,6 +301,7 @@ def _start(script, home) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_killed_at_three_random_moments_ends_with_the_same_numbers(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
@@ -399,6 +400,7 @@ def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_pa
         execute(replace(here, model={**here.model, "weights": "nowhere.pt"}, seed=1), device="cpu")
 
 
+@pytest.mark.slow
 def test_altered_images_make_the_same_run_with_and_without_workers(monkeypatch):
     settings = replace(CONFIG.training, epochs=2, augmentation="encoder_decoders", normalize=True)
     data = replace(CONFIG.data, preprocessing=Preprocessing(size=64))
