@@ -19,12 +19,11 @@ import pytest
 from mammoseg_lib import lab, paths
 
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
+pytestmark = pytest.mark.slow
 
 RUN = ("10_bce_failure_cases", "11_spatial_matching_loss")
 OWN_LOSS = """
 from mammoseg_lib.losses import Batch, Loss
-
-pytestmark = pytest.mark.slow
 class Own(Loss):
     def forward(self, logits, batch):
         return (logits.sigmoid() - batch.target).square().mean((1, 2, 3))
