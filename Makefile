@@ -53,7 +53,7 @@ figures: $(READY)
 test: QUICK = -m "not slow"
 test: MAIN = --ignore=notebooks/solutions
 test test-all: $(READY)
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(QUICK)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile $(QUICK)
 	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home \
 	    $(BIN)/python -m pytest --nbval --nbval-current-env notebooks $(MAIN) \
 	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n $(CORES) --dist loadfile; \

@@ -17,11 +17,6 @@ install_import_hook("mammoseg_lib", "beartype.beartype")
 import pytest  # noqa: E402
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is slow goes first, or one process would still be at it when the other has nothing left."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 @pytest.fixture(scope="session")
 def real_inbreast() -> Path:
     """The folder of the real INbreast release, or a skip that says what is missing."""
