@@ -9,12 +9,15 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mammoseg_lib import paths
 from mammoseg_lib.provenance import environment, notebook_digest
+from mammoseg_lib.publishing import output_folder, publishing
 from mammoseg_lib.storage import atomic_file, write_json
 from mammoseg_lib.studies import PROFILES
 from mammoseg_lib.yaml_files import nearest
@@ -124,8 +127,6 @@ def run_notebook(
         NotebookError: If the notebook does not exist, a parameter is wrong, or a cell fails. What was
             executed up to then is kept as `failed.ipynb`.
     """
-    from mammoseg_lib.outputs import output_folder, publishing
-
     source = _source(name)
     values = {**profile_parameters(profile, name), **(parameters or {})}
     check_parameters(source, values)
@@ -152,8 +153,6 @@ def refresh_notebook(name: str, *, progress: bool = False) -> None:
     """Execute a notebook with its committed defaults and store the outputs in the notebook itself."""
     import nbformat
 
-    from mammoseg_lib.outputs import publishing
-
     source = _source(name)
     with publishing(True), atomic_file(source) as partial:
         _execute(source, partial, {}, failed=paths.figures() / name / "failed.ipynb", progress=progress)
@@ -174,8 +173,9 @@ def _source(name: str) -> Path:
 
 
 def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, progress: bool) -> None:
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
+    with _without("rfc3987_syntax"):
+        import papermill
+        from papermill.exceptions import PapermillExecutionError
 
     failed.unlink(missing_ok=True)
     try:
@@ -188,6 +188,7 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
             kernel_name="python3",
             kernel_manager_class=_this_kernel(),
             request_save_on_cell_execute=False,  # else all of it is written twice a cell, a third of the time
+            coalesce_streams=True,  # what one cell prints is one output, however it arrived
             progress_bar=progress,
         )
     except PapermillExecutionError as error:
@@ -202,6 +203,22 @@ def _execute(source: Path, target: Path, parameters: dict, *, failed: Path, prog
         raise NotebookError(f"{source.name} could not be executed to its end: {kind}: {error}") from error
 
 
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Imports in this block do not find a module that they can do without.
+
+    jsonschema, which checks the format of notebooks, looks for `rfc3987_syntax`, which JupyterLab brings
+    along: at import it builds a parser for internationalized addresses, for longer than all of papermill
+    takes, and the format has none.
+    """
+    known = sys.modules.setdefault(module, None)
+    try:
+        yield
+    finally:
+        if known is None:
+            del sys.modules[module]
+
+
 def _this_kernel() -> type:
     """A manager whose kernel is the interpreter that runs this program.
 
@@ -212,6 +229,7 @@ def _this_kernel() -> type:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import default
+    from zmq import has
 
     class ThisPython(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
@@ -221,5 +239,10 @@ def _this_kernel() -> type:
         @default("kernel_spec_manager")
         def _this_python(self) -> KernelSpecManager:
             return ThisPython(parent=self)
+
+        @default("transport_encryption")
+        def _encrypted(self) -> str:
+            # On a machine that many share, ports of this machine are not private; a kernel warns of it.
+            return "auto" if has("curve") else "disabled"
 
     return Kernel

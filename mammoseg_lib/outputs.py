@@ -1,15 +1,8 @@
-"""What a notebook writes: figures as SVG and PNG, tables as CSV, each with a note of where it came from.
-
-What the repository shows under figures/ is written by `mammoseg run-notebooks` with the parameters that the
-repository states, and by nothing else. Whoever runs a notebook in JupyterLab or nbval, or with a parameter of
-their own, writes to figures/mine/, which git ignores: no picture of the README changes under their hands.
-"""
+"""What a notebook writes: figures as SVG and PNG, tables as CSV, each with a note of where it came from."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,36 +16,8 @@ from PIL import Image
 
 from mammoseg_lib import paths
 from mammoseg_lib.provenance import notebook_digest
+from mammoseg_lib.publishing import output_folder
 from mammoseg_lib.storage import atomic_file, write_json
-
-PUBLISH = "MAMMOSEG_PUBLISH"
-
-
-@contextmanager
-def publishing(publish: bool) -> Iterator[None]:
-    """Kernels started in this block write what the repository shows, or else to figures/mine/."""
-    before = os.environ.pop(PUBLISH, None)
-    if publish:
-        os.environ[PUBLISH] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(PUBLISH, None)
-        if before is not None:
-            os.environ[PUBLISH] = before
-
-
-def output_folder(*, real: bool = False, trained: bool = False) -> Path:
-    """Where outputs go: figures/ where the repository's own are made, else figures/mine/.
-
-    Two folders of figures/ are ignored by git: real/, which may show images of patients, and trained/, whose
-    content depends on networks that were trained on the machine at hand.
-    """
-    if not os.environ.get(PUBLISH):
-        return paths.figures() / "mine"
-    if trained and not real:
-        return paths.figures() / "trained"
-    return paths.figures(real=real)
 
 
 @dataclass

@@ -8,6 +8,9 @@ from pathlib import Path
 # One thread a process: tests are small, and two OpenMP threads that wait for each other on a busy machine are
 # slower than one by orders of magnitude. Before PyTorch is imported, and for every process a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Tests start processes in other folders.
+if root := os.environ.get("MAMMOSEG_DATA"):
+    os.environ["MAMMOSEG_DATA"] = str(Path(root).resolve())
 
 from jaxtyping import install_import_hook
 

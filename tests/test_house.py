@@ -15,7 +15,7 @@ HOUSE = (
     *("losses", "models", "metrics", "scenes", "plots", "atlas"),
     *("datasets", "phantoms", "sources", "augmentation", "preprocessing", "splits", "check", "export"),
     *("settings", "batching", "training", "papers", "studies", "runs", "results", "reports", "own_loss"),
-    *("outputs", "notebooks", "lab", "site", "cli"),
+    *("publishing", "outputs", "notebooks", "lab", "site", "cli"),
 )
 WAY = HOUSE[HOUSE.index("datasets") :]  # from data to runs, and what reads them
 

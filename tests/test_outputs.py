@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mammoseg_lib.outputs import PUBLISH, Outputs
+from mammoseg_lib.outputs import Outputs
 from mammoseg_lib.plots import use_style
 from mammoseg_lib.plots.images import show_image
+from mammoseg_lib.publishing import PUBLISH
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -41,13 +42,21 @@ def power_law_noise(
 
     padded = tuple(fft.next_fast_len(side, real=True) for side in shape)
     white = rng.standard_normal(padded, dtype=np.float32)
-    rows = np.fft.fftfreq(padded[0])[:, None] * stretch[0]
-    columns = np.fft.rfftfreq(padded[1])[None] * stretch[1]
-    power = rows**2 + columns**2 + (1 / (outer_scale or max(shape))) ** 2
-    spectrum = fft.rfft2(white) * (power ** (-exponent / 4)).astype(np.float32)
+    spectrum = fft.rfft2(white) * _amplitude(padded, exponent, outer_scale or float(max(shape)), stretch)
     spectrum[0, 0] = 0
     noise = fft.irfft2(spectrum, s=padded)[: shape[0], : shape[1]]
     return ((noise - noise.mean()) / noise.std()).astype(np.float32)
+
+
+@lru_cache(maxsize=16)  # the images of a view share a few, and the powers take as long as the transforms
+def _amplitude(
+    shape: tuple[int, int], exponent: float, outer_scale: float, stretch: tuple[float, float]
+) -> Float[np.ndarray, "h w"]:
+    """What the spectrum of white noise is multiplied with."""
+    rows = np.fft.fftfreq(shape[0])[:, None] * stretch[0]
+    columns = np.fft.rfftfreq(shape[1])[None] * stretch[1]
+    power = rows**2 + columns**2 + (1 / outer_scale) ** 2
+    return (power ** (-exponent / 4)).astype(np.float32)
 
 
 def strands(noise: Float[np.ndarray, "h w"], width: float) -> Float[np.ndarray, "h w"]:

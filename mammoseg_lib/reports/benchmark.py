@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import ndtri
 
 from mammoseg_lib.checks import check_positive
 from mammoseg_lib.papers import LOWER_IS_BETTER
@@ -88,7 +88,7 @@ def patients_needed(found: Estimate, size: float, *, power: float = 0.8) -> int:
         ValueError: The size is not positive.
     """
     check_positive("size", size)
-    z = stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(power)
+    z = ndtri((1 + LEVEL) / 2) + ndtri(power)
     return math.ceil(found.patients * (z * float(np.nanstd(found.replicates)) / size) ** 2)
 
 

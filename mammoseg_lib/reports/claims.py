@@ -1,7 +1,8 @@
 """The ledger: every claim of the papers, what was measured, and the verdict that its rule gives.
 
-ledger()          # one row a claim, of all papers, from the results that are there
-measured(paper, results)   # one row a claim and metric
+ledger()          # one row a claim, of all papers or of some, from the results that are there
+measured(paper, results)   # one row a claim and metric of a paper
+judged(paper, rows)        # what the ledger says of a paper whose claims were measured
 readme_table()    # the claims of the first screen as Markdown
 """
 
@@ -78,15 +79,50 @@ def ledger(
         n: Resamples of each interval.
 
     Returns:
+        The rows of `judged`, paper after paper.
+    """
+    load = load or _shipped_or_here
+    chosen = sorted(map(load_paper, papers or paper_keys()), key=lambda paper: paper.cite)
+    parts = [judged(paper, measured(paper, gather(map(load, studies_of(paper))), n=n)) for paper in chosen]
+    return pd.concat(parts, ignore_index=True)
+
+
+def judged(paper: Paper, rows: pd.DataFrame) -> pd.DataFrame:
+    """The verdict on every claim of a paper, with Holm's correction over all of them.
+
+    Args:
+        paper: Whose claims.
+        rows: What was measured of them, from `measured`.
+
+    Returns:
         One row per claim: `paper` (as cited), `claim, section, quote, rule, printed, measured` (of the metric
         that decides, with its interval), `n` (patients and seeds), `verdict`, `alone` (the verdict without
         Holm's correction), `p` (corrected), `reason` (why it cannot be tested, what was not run, or what else
         to know), `study, notebooks` (that read the study), `figure` (that shows the intervals) and `origin`.
     """
-    load = load or _shipped_or_here
-    chosen = sorted(map(load_paper, papers or paper_keys()), key=lambda paper: paper.cite)
-    parts = [_of_paper(paper, load, n) for paper in chosen]
-    return pd.concat(parts, ignore_index=True)
+    entries = [_decide(claim, rows[rows["claim"] == claim.id]) for claim in paper.claims]
+    tested = [number for number, entry in enumerate(entries) if entry["p"] is not None]
+    # Claims that were not run count as well, so that a verdict does not change when they are.
+    family = sum(bool(claim.arms) and claim.untestable is None for claim in paper.claims)
+    for number, p in zip(tested, holm([entries[i]["p"] for i in tested], family), strict=True):
+        entry = entries[number]
+        entry["p"] = p
+        entry["verdict"] = entry["alone"] if p <= ALPHA else UNDECIDED
+    return pd.DataFrame(
+        {
+            "paper": paper.cite,
+            "claim": claim.id,
+            "headline": claim.headline,
+            "section": claim.section,
+            "quote": claim.quote,
+            "rule": claim.rule(paper.aggregate),
+            **entry,
+            "study": claim.study,
+            "notebooks": ", ".join(load_study(claim.study).file.notebooks) if claim.study else "",
+            "figure": f"figures/52_verdicts/{paper.key}.svg",
+        }
+        for claim, entry in zip(paper.claims, entries, strict=True)
+    )
 
 
 def holm(p: Sequence[float], m: int | None = None) -> list[float]:
@@ -127,34 +163,6 @@ def studies_of(paper: Paper) -> list[str]:
     named = [name for claim in tested for name in (claim.study, claim.against_study) if name]
     rest = [name + REST for name in named if name + REST in study_names()]
     return list(dict.fromkeys([*named, *rest]))
-
-
-def _of_paper(paper: Paper, load: Load, n: int) -> pd.DataFrame:
-    results = gather(load(name) for name in studies_of(paper))
-    rows = measured(paper, results, n=n)
-    entries = [_decide(claim, rows[rows["claim"] == claim.id]) for claim in paper.claims]
-    judged = [number for number, entry in enumerate(entries) if entry["p"] is not None]
-    # Claims that were not run count as well, so that a verdict does not change when they are.
-    family = sum(bool(claim.arms) and claim.untestable is None for claim in paper.claims)
-    for number, p in zip(judged, holm([entries[i]["p"] for i in judged], family), strict=True):
-        entry = entries[number]
-        entry["p"] = p
-        entry["verdict"] = entry["alone"] if p <= ALPHA else UNDECIDED
-    return pd.DataFrame(
-        {
-            "paper": paper.cite,
-            "claim": claim.id,
-            "headline": claim.headline,
-            "section": claim.section,
-            "quote": claim.quote,
-            "rule": claim.rule(paper.aggregate),
-            **entry,
-            "study": claim.study,
-            "notebooks": ", ".join(load_study(claim.study).file.notebooks) if claim.study else "",
-            "figure": f"figures/52_verdicts/{paper.key}.svg",
-        }
-        for claim, entry in zip(paper.claims, entries, strict=True)
-    )
 
 
 def _decide(claim: Claim, rows: pd.DataFrame) -> dict:

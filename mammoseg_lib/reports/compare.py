@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from mammoseg_lib.metrics import OVERLAP
 from mammoseg_lib.papers import Method, Paper
@@ -129,11 +129,7 @@ def _measure(panel: Panel, arm: Arm, cell, aggregate: str, tested: int | None) -
         row |= {name: getattr(found, name) for name in ("left_out", "images", "patients", "folds", "seeds")}
     if tested is not None and cell.unit in ("%", "fraction"):
         # What is no distance; HAU has no unit in which our spread could be put.
-        half = (
-            stats.norm.ppf((1 + LEVEL) / 2)
-            * factor
-            * spread_of_one(panel, arm, cell.metric, aggregate, tested)
-        )
+        half = ndtri((1 + LEVEL) / 2) * factor * spread_of_one(panel, arm, cell.metric, aggregate, tested)
         top = np.inf if cell.metric == "da" else {"%": 100.0, "fraction": 1.0}[cell.unit]
         row |= {"should_low": max(0.0, cell.value - half), "should_high": min(top, cell.value + half)}
     return row

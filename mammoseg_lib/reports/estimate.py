@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from mammoseg_lib.checks import check_choice
 from mammoseg_lib.metrics import OVERLAP
@@ -197,7 +197,7 @@ def _widening(
     folds = np.sqrt((n_folds - 1) / n_folds * np.nansum((without_a_fold - center) ** 2))
     if n_seeds == 1:
         tail = (1 + LEVEL) / 2
-        folds *= stats.t.ppf(tail, n_folds - 1) / stats.norm.ppf(tail)
+        folds *= stdtrit(n_folds - 1, tail) / ndtri(tail)
     return float(max(1.0, folds / spread))
 
 
