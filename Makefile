@@ -50,13 +50,15 @@ endif
 figures: $(READY)
 	$(BIN)/snakemake --cores $(CORES) --quiet rules --rerun-incomplete --nolock
 
+# Notebooks in their own order: xdist would put the longest first, and 41 waits for the networks of 20 to 23.
 test: QUICK = -m "not slow"
 test: MAIN = --ignore=notebooks/solutions
 test test-all: $(READY)
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile $(QUICK)
 	home=$$(mktemp -d); OMP_NUM_THREADS=1 MAMMOSEG_HOME=$$home \
 	    $(BIN)/python -m pytest --nbval --nbval-current-env notebooks $(MAIN) \
-	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n $(CORES) --dist loadfile; \
+	    --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider \
+	    -n $(CORES) --dist loadfile --no-loadscope-reorder; \
 	    status=$$?; rm -rf $$home; exit $$status
 
 lab: $(READY)

@@ -19,6 +19,15 @@ install_import_hook("mammoseg_lib", "beartype.beartype")
 
 import pytest  # noqa: E402
 
+REAL = ("real_inbreast", "real_busi", "real_cbis_ddsm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reads a whole release is slow; without one it is skipped anyway."""
+    for item in items:
+        if not set(REAL).isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def real_inbreast() -> Path:

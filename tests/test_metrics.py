@@ -249,16 +249,20 @@ def forty() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("aggregate", ["micro", "macro"])
-@pytest.mark.parametrize("metric", ["dsc", "da", "accuracy", "lesion_sensitivity"])
-def test_interval_is_that_of_a_plain_loop(forty, metric, aggregate):
-    low, high = metrics.bootstrap_interval(forty, metric, aggregate, n=60, seed=4)
+@pytest.fixture(scope="module")
+def resampled(forty) -> list[pd.DataFrame]:
+    """The summaries of sixty resamples of the patients."""
     codes, groups = pd.factorize(forty["patient_id"])
     rng = np.random.default_rng(4)
-    values = []
-    for draw in rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=60):
-        sample = forty.iloc[np.repeat(np.arange(len(forty)), draw[codes])]
-        values.append(metrics.summarize(sample).loc[metric, aggregate])
+    draws = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=60)
+    return [metrics.summarize(forty.iloc[np.repeat(np.arange(len(forty)), draw[codes])]) for draw in draws]
+
+
+@pytest.mark.parametrize("aggregate", ["micro", "macro"])
+@pytest.mark.parametrize("metric", ["dsc", "da", "accuracy", "lesion_sensitivity"])
+def test_interval_is_that_of_a_plain_loop(forty, resampled, metric, aggregate):
+    low, high = metrics.bootstrap_interval(forty, metric, aggregate, n=60, seed=4)
+    values = [summary.loc[metric, aggregate] for summary in resampled]
     np.testing.assert_allclose([low, high], np.quantile(values, [0.025, 0.975]))
 
 

@@ -22,6 +22,10 @@ from tests.faults.sources import SMALL_SOURCES, read
 COMMAND = get_command(cli.app)  # built once, which takes as long as a check
 FAULTS = {str(fault): fault for fault in all_faults()}
 WITHOUT_MASS = frozenset({"c"})  # of "folder"; not among the images that are prepared
+# A quarter of them is a quick check of all kinds, sources and files; the rest follows in `make test-all`.
+SOME = [
+    pytest.param(name, marks=pytest.mark.slow if number % 4 else ()) for number, name in enumerate(FAULTS)
+]
 PREPARED = [name for number, name in enumerate(FAULTS) if number % 16 == 0]
 
 
@@ -57,7 +61,7 @@ def test_there_are_enough_faults_and_none_twice():
     assert len(FAULTS) == len(all_faults()) >= 300
 
 
-@pytest.mark.parametrize("broken", FAULTS, indirect=True)
+@pytest.mark.parametrize("broken", SOME, indirect=True)
 def test_fault(broken, expected, capsys, monkeypatch):
     """Through the reader, and through the command that reports what the reader found."""
     fault, root = broken

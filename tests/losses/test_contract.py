@@ -191,6 +191,7 @@ def shapes_unchecked(monkeypatch):
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 @each_loss
 def test_one_graph_without_breaks(name, options, shapes_unchecked):
     logits, targets, batch = case(0)

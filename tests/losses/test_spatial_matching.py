@@ -283,7 +283,12 @@ def test_empty_target_leaves_the_core_loss(core, variant, aggregation):
     torch.testing.assert_close(loss(logits, batch), loss.core(logits, batch), **EXACT)
 
 
-@pytest.mark.parametrize("which", ALL, ids=str)
+@pytest.mark.parametrize(
+    "which",
+    # That of both weights has the factors of the others.
+    [pytest.param(each, marks=() if "scale_distance" in each else pytest.mark.slow) for each in ALL],
+    ids=str,
+)
 @pytest.mark.parametrize("soft_counts", [False, True])
 def test_gradient(which, soft_counts):
     truth = np.stack([blobs((6, 8), (1, 2, 3, 3)), blobs((6, 8), (0, 0, 2, 2), (3, 4, 2, 3)), blobs((6, 8))])

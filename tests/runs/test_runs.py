@@ -52,14 +52,31 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A home with phantoms, prepared images and one run: made once, and copied for every test."""
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAMMOSEG_HOME", str(home))
+        execute(CONFIG, device="cpu")
+    return home
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, trained):
+    """A home with phantoms and prepared images, and no run."""
     monkeypatch.setenv("MAMMOSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    return shutil.copytree(trained, tmp_path / "home", ignore=shutil.ignore_patterns("runs"))
 
 
-def test_a_run_holds_everything_that_is_needed_to_judge_it():
-    run = execute(CONFIG, device="cpu")
+@pytest.fixture
+def run(home, trained):
+    """The run of `CONFIG`, in the home of this test."""
+    shutil.copytree(trained / "data" / "runs", home / "data" / "runs")
+    return find(CONFIG)
+
+
+def test_a_run_holds_everything_that_is_needed_to_judge_it(run):
     assert {p.name for p in run.folder.iterdir()} == {
         "config.json", "environment.json", "split.json", "history.csv", "last.csv", "predictions.npz",
         "learning.npz", "weights.pt",
@@ -77,8 +94,7 @@ def test_a_run_holds_everything_that_is_needed_to_judge_it():
     assert run.config["split_checksum"] == split["checksum"]
 
 
-def test_predictions_give_the_metrics_and_hold_the_masks():
-    run = execute(CONFIG, device="cpu")
+def test_predictions_give_the_metrics_and_hold_the_masks(run):
     prepared = CONFIG.data.prepare()
     masks = dict(zip(prepared.table["sample_id"], prepared.masks, strict=True))
     patients = dict(zip(prepared.table["sample_id"], prepared.table["patient_id"], strict=True))
@@ -91,8 +107,7 @@ def test_predictions_give_the_metrics_and_hold_the_masks():
         assert row.patient_id == patients[row.sample_id]
 
 
-def test_metrics_are_computed_once_for_as_long_as_their_code_is_the_same(monkeypatch):
-    run = execute(CONFIG, device="cpu")
+def test_metrics_are_computed_once_for_as_long_as_their_code_is_the_same(run, monkeypatch):
     first = run.per_image
     monkeypatch.setattr("mammoseg_lib.metrics.per_image", lambda *_, **__: pytest.fail("computed again"))
     with pytest.MonkeyPatch.context() as patch:
@@ -138,10 +153,9 @@ def test_storing_a_prediction_does_not_change_it():
     np.testing.assert_allclose(half, close, atol=6e-4)
 
 
-def test_a_complete_run_is_never_trained_again(monkeypatch):
-    first = execute(CONFIG, device="cpu")
+def test_a_complete_run_is_never_trained_again(run, monkeypatch):
     monkeypatch.setattr(work, "_train", lambda *args: pytest.fail("trained again"))
-    assert execute(CONFIG, device="cpu") == first
+    assert execute(CONFIG, device="cpu") == run
 
 
 @pytest.mark.parametrize(
@@ -198,9 +212,7 @@ def names(monkeypatch):
     return of
 
 
-def test_a_run_is_found_under_any_label_and_without_its_images(monkeypatch):
-    assert complete([CONFIG]) == []
-    run = execute(CONFIG, device="cpu")
+def test_a_run_is_found_under_any_label_and_without_its_images(run, monkeypatch):
     assert complete([replace(CONFIG, seed=1), replace(CONFIG, study="another")]) == [run]
     # As on a machine that has the run and no image: the folder of runs alone is copied.
     other = paths.home().with_name("other")
@@ -217,13 +229,13 @@ def _absent(self):
     raise DataError("here", "no images")
 
 
-def test_a_run_on_other_images_is_not_taken_for_it():
-    run = execute(CONFIG, device="cpu")
+def test_a_run_on_other_images_is_not_taken_for_it(run):
     config = json.loads((run.folder / "config.json").read_text())
     (run.folder / "config.json").write_text(json.dumps({**config, "data_key": "of other images"}))
     assert find(CONFIG) is None
 
 
+@pytest.mark.slow
 def test_a_changed_line_of_the_loss_makes_another_run_and_a_changed_comment_does_not(tmp_path):
     """In a copy of the library, as somebody would edit it."""
     shutil.copytree(paths.LIBRARY, tmp_path / "mammoseg_lib", ignore=shutil.ignore_patterns("__pycache__"))
@@ -379,10 +391,9 @@ def test_learned_weights_are_trained_with_the_network_and_survive_a_restart(monk
     assert json.loads((execute(config, device="cpu").folder / "loss.json").read_text()) == whole
 
 
-def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_path(tmp_path):
-    first = execute(CONFIG, device="cpu")
+def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_path(run, tmp_path):
     start = tmp_path / "start.pt"
-    start.write_bytes((first.folder / "weights.pt").read_bytes())
+    start.write_bytes((run.folder / "weights.pt").read_bytes())
     moved = tmp_path / "elsewhere" / "start.pt"
     moved.parent.mkdir()
     moved.write_bytes(start.read_bytes())
@@ -390,11 +401,11 @@ def test_the_start_of_a_network_is_part_of_the_run_by_its_content_and_not_its_pa
     here, there = (
         replace(CONFIG, model={**CONFIG.model, "weights": str(path)}, **settings) for path in (start, moved)
     )
-    run = execute(here, device="cpu")
-    record = run.start
+    started = execute(here, device="cpu")
+    record = started.start
     assert (record["weights"], record["file"]) == ("file", "start.pt")
     assert record["sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
-    assert complete([there]) == [run]
+    assert complete([there]) == [started]
     assert complete([replace(CONFIG, **settings)]) == []
     with pytest.raises(ValueError, match=r"nowhere\.pt"):
         execute(replace(here, model={**here.model, "weights": "nowhere.pt"}, seed=1), device="cpu")
