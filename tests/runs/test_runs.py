@@ -229,9 +229,10 @@ def _absent(self):
     raise DataError("here", "no images")
 
 
-def test_a_run_on_other_images_is_not_taken_for_it(run):
-    config = json.loads((run.folder / "config.json").read_text())
-    (run.folder / "config.json").write_text(json.dumps({**config, "data_key": "of other images"}))
+def test_a_run_on_other_images_is_not_taken_for_it(home, trained):
+    shutil.copytree(trained / "data" / "runs", home / "data" / "runs")
+    (file,) = (home / "data" / "runs").glob("[!.]*/config.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "data_key": "of other images"}))
     assert find(CONFIG) is None
 
 
