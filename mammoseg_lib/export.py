@@ -80,7 +80,10 @@ def export(
     with locked(lock):
         if folder.exists():
             raise DataError(folder, "exists already; an export is written to a new folder")
-        with atomic_folder(folder) as partial_folder, parallel_map(jobs, preload=__name__) as run_map:
+        with (
+            atomic_folder(folder) as partial_folder,
+            parallel_map(jobs, __name__, source.reader.__name__) as run_map,
+        ):
             for name in (IMAGES, MASKS):
                 (partial_folder / name).mkdir()
             table, problems = source.scan(run_map)

@@ -17,12 +17,12 @@ RunMap = Callable[[Callable, Iterable], Iterable]
 
 
 @contextmanager
-def parallel_map(jobs: int, preload: str = "mammoseg_lib") -> Iterator[RunMap]:
+def parallel_map(jobs: int, *preload: str) -> Iterator[RunMap]:
     """The built-in `map`, or for more than one job one that shares the work among processes, in order.
 
     Args:
         jobs: Processes.
-        preload: The module with the work: imported once, where processes are forked, and not by each of them.
+        preload: Modules with the work, imported once, where processes are forked, and not by each of them.
     """
     if jobs == 1:
         yield map
@@ -31,7 +31,7 @@ def parallel_map(jobs: int, preload: str = "mammoseg_lib") -> Iterator[RunMap]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload([preload])
+        context.set_forkserver_preload(list(preload))
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker) as pool:
 
         def run_map(work: Callable, *tasks: Iterable) -> Iterable:

@@ -150,6 +150,7 @@ def test_patients_needed_are_those_of_the_normal_formula():
         benchmark.patients_needed(found, 0.0)
 
 
+@pytest.mark.slow
 def test_that_many_patients_show_it_four_times_in_five():
     """Differences of .1 and an SD over patients of about .23: 200 samples of the number that is asked for."""
     pilot = make_results(

@@ -135,7 +135,7 @@ def test_the_module_with_the_work_is_imported_before_processes_are_forked(monkey
     monkeypatch.setattr(
         ForkServerContext, "set_forkserver_preload", lambda self, names: preloaded.extend(names)
     )
-    with parallel_map(2, preload=check_source.__module__) as run_map:
+    with parallel_map(2, check_source.__module__) as run_map:
         assert list(run_map(abs, [-1, 2])) == [1, 2]
     assert preloaded == ["mammoseg_lib.check"]
 

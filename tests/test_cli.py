@@ -144,6 +144,7 @@ def test_mistakes_are_one_line_never_a_traceback(arguments, message, tmp_path, m
     assert [line for line in said if "error" in line] == said[-1:]
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_ends_with_one_line_too(tmp_path):
     command = [sys.executable, "-m", "mammoseg_lib.cli", "train", "absent.yaml"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -267,6 +267,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth(n_seeds, average):
     assert 134 / 150 <= covered <= 1
 
 
+@pytest.mark.slow
 def test_random_divisions_that_test_an_image_several_times_or_never():
     """Five divisions, each of a fifth of 150 images at random; the rest as above."""
 
@@ -297,6 +298,7 @@ def test_random_divisions_that_test_an_image_several_times_or_never():
     assert hits >= 88
 
 
+@pytest.mark.slow
 def test_patients_alone_would_not_do():
     """With networks that differ by .1 and one seed, an interval of resampled patients is far too narrow."""
     covered, alone = coverage(150, "macro", n_seeds=1, arm_patient_sd=0.15, network_sd=0.1, noise_sd=0.0)

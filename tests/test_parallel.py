@@ -25,6 +25,7 @@ print(len(prepare(source, Preprocessing(size=32, crop="none"), jobs=2)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "printed"), [(SQUARES, "36"), (f"{ONLY_SPAWN}\n{SQUARES}", "36"), (PREPARE, "8")]
 )

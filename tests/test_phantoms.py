@@ -89,6 +89,7 @@ def test_refuses_to_overwrite_and_to_write_nothing(name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 def test_masses_of_the_easy_population_are_larger_and_stand_out_and_all_else_is_as_in_the_other(
     name, tmp_path

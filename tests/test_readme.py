@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 
 import pandas as pd
+import pytest
 
 from mammoseg_lib import paths
 from mammoseg_lib.reports import readme
 
 
+@pytest.mark.slow
 def test_the_readme_is_in_step_with_results_and_notebooks():
     """If this fails: `python -m mammoseg_lib.reports.readme`."""
     text = readme.README.read_text(encoding="utf-8")

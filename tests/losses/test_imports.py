@@ -62,6 +62,7 @@ def run(blocked: list[str], code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_every_loss_works_without_the_rest(blocked):
     from tests.losses.cases import OPTIONS
 
@@ -87,6 +88,7 @@ assert all(each.holds is not False for each in properties(build_loss("dice"), sp
     )
 
 
+@pytest.mark.slow
 def test_the_networks_written_here_work_without_the_rest(blocked):
     run(
         blocked,

@@ -238,6 +238,7 @@ def test_where_its_code_stands(file):
     assert source_files(build_loss("torch.nn:BCEWithLogitsLoss")) == ()
 
 
+@pytest.mark.slow
 def test_it_reaches_another_process(file, case, tmp_path):
     """As processes that alter images get it, which have not read the file."""
     logits, batch = case

@@ -298,6 +298,7 @@ def test_gradient(which, soft_counts):
     assert torch.autograd.gradcheck(lambda x: loss(x, batch), (logits,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "switch", [s for _, s in SWITCHES if "distance_weight" in s or "mask_numerator" in s], ids=str
 )
