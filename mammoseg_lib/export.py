@@ -82,7 +82,7 @@ def export(
             raise DataError(folder, "exists already; an export is written to a new folder")
         with (
             atomic_folder(folder) as partial_folder,
-            parallel_map(jobs, __name__, source.reader.__name__) as run_map,
+            parallel_map(jobs, __name__, source.reader.load.__module__) as run_map,
         ):
             for name in (IMAGES, MASKS):
                 (partial_folder / name).mkdir()

@@ -58,7 +58,7 @@ def check(
     from mammoseg_lib.sources import open_source
 
     found = open_source(source, root)
-    with parallel_map(jobs, check_source.__module__, found.reader.__name__) as run_map:
+    with parallel_map(jobs, check_source.__module__, found.reader.load.__module__) as run_map:
         report = check_source(found, run_map, progress=sys.stderr.isatty())
     typer.echo(json.dumps(report.document(), indent=2) if as_json else report.text())
     say_phantoms(found)

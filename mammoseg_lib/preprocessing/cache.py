@@ -173,7 +173,7 @@ def _open(folder: Path, source: Source) -> PreparedSet:
 def _fill(
     folder: Path, source: Source, settings: Preprocessing, filters: dict, jobs: int, progress: bool
 ) -> None:
-    with parallel_map(jobs, __name__, source.reader.__name__) as run_map:
+    with parallel_map(jobs, __name__, source.reader.load.__module__) as run_map:
         table, problems = source.scan(run_map)
         table = source.reader.select(table, **filters)
         if table.empty:
