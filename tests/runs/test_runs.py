@@ -72,6 +72,7 @@ def home(tmp_path, monkeypatch, trained):
 @pytest.fixture
 def run(home, trained):
     """The run of `CONFIG`, in the home of this test."""
+    assert complete([CONFIG]) == []
     shutil.copytree(trained / "data" / "runs", home / "data" / "runs")
     return find(CONFIG)
 
