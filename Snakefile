@@ -12,7 +12,6 @@ from mammoseg_lib import paths
 from mammoseg_lib.checks import check_choice
 from mammoseg_lib.notebooks import available, may_show_real, profile_parameters
 from mammoseg_lib.provenance import library_digest, notebook_digest
-from mammoseg_lib.runs.identity import run_code, settings_digest
 from mammoseg_lib.storage import digest
 from mammoseg_lib.studies import PROFILES, load_study, read_by, study_names
 
@@ -25,7 +24,7 @@ check_choice("profile", PROFILE, PROFILES)
 MAMMOSEG = f"{shlex.quote(sys.executable)} -m mammoseg_lib.cli"
 FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
 STUDIES = {name: load_study(name) for name in study_names() if PROFILE in load_study(name).file.profiles}
-TOGETHER = PROFILE == "demo"  # a process starts in seconds, which is a good part of a run of the demo
+DEMO = "data/runs/records/demo.json"
 
 
 def slug(config):
@@ -44,23 +43,18 @@ wildcard_constraints:
 
 def records(name):
     """The records of all runs that a notebook waits for: in `reduced` none, it shows what there is."""
-    if TOGETHER:
-        return [f"data/runs/records/{PROFILE}/{study.name}.json" for study in read_by(name, PROFILE)]
-    names = {study.name for study in read_by(name, PROFILE)} if PROFILE == "paper" else ()
-    return [f"data/runs/records/{PROFILE}/{study}/{run}.json" for study, run in RUNS if study in names]
+    read = {study.name for study in read_by(name, PROFILE)} if PROFILE != "reduced" else ()
+    if PROFILE == "demo":
+        return [DEMO] if read else []
+    return [f"data/runs/records/{PROFILE}/{study}/{run}.json" for study, run in RUNS if study in read]
 
 
-def trained(study, run=None):
-    """What decides the outcome of a study's runs, or of one of them: a change trains anew."""
-    chosen = [config for (s, r), config in RUNS.items() if s == study and run in (None, r)]
-    return digest([[settings_digest(config), run_code(config)] for config in chosen])
+def trained(study, run):
+    """What decides the outcome of a run: a change trains anew."""
+    from mammoseg_lib.runs.identity import run_code, settings_digest  # which take PyTorch, and so seconds
 
-
-def before(study):
-    """The studies that train a run which this one has, too: the second waits, or both would train it."""
-    asked = {name: {settings_digest(each) for (s, _), each in RUNS.items() if s == name} for name in STUDIES}
-    names = list(STUDIES)
-    return [name for name in names[: names.index(study)] if asked[name] & asked[study]]
+    config = RUNS[study, run]
+    return digest([settings_digest(config), run_code(config)])
 
 
 rule all:
@@ -68,17 +62,17 @@ rule all:
         expand(FIGURES + "/{name}/executed.ipynb", name=available()),
 
 
-# The demo: all runs of a study in one call, one after the other; cores are shared among studies and notebooks.
-rule train_study:
-    input:
-        lambda wildcards: [ancient(f"data/runs/records/{PROFILE}/{name}.json") for name in before(wildcards.study)],
+# The demo: all runs of all studies in one call, as a process starts in seconds, a good part of such a run. The
+# command itself trains only what the change of the library concerns.
+rule train_demo:
     output:
-        "data/runs/records/" + PROFILE + "/{study}.json",
+        DEMO,
     params:
-        trained=lambda wildcards: trained(wildcards.study),
-    priority: 1  # notebooks fill the cores beside it
+        library=library_digest(),
+    priority: 1
+    threads: workflow.cores or 1
     shell:
-        MAMMOSEG + " train {wildcards.study} --profile " + PROFILE + " --jobs 1 --record {output:q}"
+        MAMMOSEG + " train " + " ".join(STUDIES) + " --profile demo --jobs {threads} --record {output:q}"
 
 
 # Real images: one run a job.

@@ -287,6 +287,18 @@ def test_what_is_varied_has_a_table_of_its_own(own):
     assert sorted(rows[:2]) == ["| Mine, doubled", "| Mine, plain"]
 
 
+def test_what_two_studies_ask_for_under_different_names_is_trained_once(own):
+    twin = own.with_name("twin.yaml")
+    twin.write_text(yaml.safe_dump(OWN | {"variants": {"as it is": {}}}))
+    record = own.with_name("record.json")
+    result = _run("train", own, twin, "--device", "cpu", "--jobs", 1, "--record", record)
+    assert result.exit_code == 0, result.exception
+    assert len(json.loads(record.read_text())) == 2
+    assert "[2/2]" in result.output
+    assert "2 of the 2 runs" in _run("tables", own).output
+    assert "1 of the 1 runs" in _run("tables", twin).output
+
+
 def test_a_loss_that_was_edited_is_trained_anew_by_the_same_command(own):
     first, _ = _train(own, "mine/doubled")
     assert _train(own, "mine/doubled")[0] == first

@@ -133,7 +133,7 @@ def test_a_comment_in_the_library_reruns_nothing(project):
 
 
 def test_training_runs_in_a_folder_with_a_space(project):
-    record = "data/runs/records/demo/tiny.json"
+    record = "data/runs/records/demo.json"
     _snakemake(project, record)
     (run,) = json.loads((project / record).read_text())
     assert (project / "data" / "runs" / run / "history.csv").exists()
@@ -147,27 +147,30 @@ def test_a_profile_that_there_is_not_is_told(project):
 def _plan_of(home, *arguments: str) -> dict[str, tuple[str, str, str]]:
     """Output to rule, inputs and the whole text of the job, of what would be done in a bare place."""
     environment = {**os.environ, "MAMMOSEG_HOME": str(home)}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", *arguments]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds", *arguments]
     plan = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert plan.returncode == 0, plan.stderr
     jobs = {}
-    for rule, block in re.findall(r"rule (\w+):\n((?: {4}.+\n)+)", plan.stdout + plan.stderr):
+    for rule, block in re.findall(
+        r"rule (\w+):\n((?: {4}.+\n)+Shell command: .+)", plan.stdout + plan.stderr
+    ):
         if output := re.search(r"output: (.+)", block):
             jobs[output[1]] = (rule, re.search(r"input: (.+)|$", block)[1] or "", block)
     return jobs
 
 
-def test_a_demo_trains_each_study_in_one_call_and_notebooks_wait_for_theirs(tmp_path):
+def test_a_demo_trains_all_studies_in_one_call_and_notebooks_that_read_runs_wait(tmp_path):
     jobs = _plan_of(tmp_path / "a place with spaces")
     studies = [name for name in study_names() if "demo" in load_study(name).file.profiles]
-    records = {f"data/runs/records/demo/{name}.json" for name in studies}
-    assert {name for name, (rule, *_) in jobs.items() if rule == "train_study"} <= records
+    record = "data/runs/records/demo.json"
+    assert [name for name, (rule, *_) in jobs.items() if rule == "train_demo"] == [record]
+    assert f" train {' '.join(studies)} --profile demo --jobs 2 --record {record}" in jobs[record][-1]
     assert {name for name, (rule, *_) in jobs.items() if rule == "notebook"} == {
         f"figures/{name}/executed.ipynb" for name in available()
     }
     for notebook in available():
-        own = {f"data/runs/records/demo/{study.name}.json" for study in read_by(notebook, "demo")}
-        assert set(jobs[f"figures/{notebook}/executed.ipynb"][1].split(", ")) & records == own
+        waits = record in jobs[f"figures/{notebook}/executed.ipynb"][1].split(", ")
+        assert waits == bool(read_by(notebook, "demo"))
 
 
 class Resources(dict):

@@ -17,7 +17,9 @@ SourceArgument = Annotated[SourceName, typer.Argument(help="Which data set.")]
 RootOption = Annotated[
     Path | None, typer.Option(help="Its release folder. Default: look in MAMMOSEG_DATA, else phantoms.")
 ]
-StudyArgument = Annotated[str, typer.Argument(help="Name of a study, or the path of a file of one's own.")]
+A_STUDY = "Name of a study, or the path of a file of one's own"
+StudyArgument = Annotated[str, typer.Argument(help=f"{A_STUDY}.")]
+StudiesArgument = Annotated[list[str], typer.Argument(help=f"{A_STUDY}; may be several.")]
 ProfileOption = Annotated[str, typer.Option(help="demo (phantoms), reduced (real images) or paper.")]
 ArmOption = Annotated[
     list[str] | None, typer.Option("--arm", help="Only this method or method/variant; may be repeated.")

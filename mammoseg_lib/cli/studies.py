@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from mammoseg_lib.cli.base import ArmOption, FoldOption, ProfileOption, SeedOption, StudyArgument, fail
+from mammoseg_lib.cli.base import (
+    ArmOption,
+    FoldOption,
+    ProfileOption,
+    SeedOption,
+    StudiesArgument,
+    StudyArgument,
+    fail,
+)
 
 results = typer.Typer(no_args_is_help=True, help="The results that travel with the project.")
 
 
 def train(
-    study: StudyArgument,
+    study: StudiesArgument,
     profile: ProfileOption = "demo",
     arm: ArmOption = None,
     fold: FoldOption = None,
@@ -37,19 +45,22 @@ def train(
         Path | None, typer.Option(help="Write the names of the runs' folders to this file.")
     ] = None,
 ) -> None:
-    """Train a study. Complete runs are skipped, interrupted ones go on where they stopped."""
+    """Train studies. Complete runs are skipped, interrupted ones go on where they stopped."""
     from mammoseg_lib import paths
     from mammoseg_lib import results as shipped
-    from mammoseg_lib.runs import check_plan, execute, train_all
+    from mammoseg_lib.runs import check_plan, distinct, execute, train_all
     from mammoseg_lib.storage import write_json
     from mammoseg_lib.studies import load_study
 
-    known = load_study(study)
-    configs = known.plan(profile, arms=arm, folds=fold, seeds=seed)
-    if missing:
-        wanted = set(map(repr, configs))
-        configs = [config for config in shipped.missing(known, profile) if repr(config) in wanted]
+    configs = []
+    for known in map(load_study, study):
+        planned = known.plan(profile, arms=arm, folds=fold, seeds=seed)
+        if missing:
+            wanted = set(map(repr, planned))
+            planned = [config for config in shipped.missing(known, profile) if repr(config) in wanted]
+        configs += planned
     check_plan(configs)
+    configs = distinct(configs)
     if list_only:
         for number, config in enumerate(configs, start=1):
             typer.echo(f"[{number}/{len(configs)}] {config}")

@@ -7,13 +7,13 @@ report = train_all(configs, minutes=30)                 # several at a time, unt
 """
 
 from mammoseg_lib.runs.averages import averaged, evaluate
-from mammoseg_lib.runs.plan import check_plan
+from mammoseg_lib.runs.plan import check_plan, distinct
 from mammoseg_lib.runs.run import Run, complete, find
 from mammoseg_lib.runs.schedule import train_all
 from mammoseg_lib.runs.work import execute
 from mammoseg_lib.settings import Data, RunConfig
 
 __all__ = [
-    "Data", "Run", "RunConfig", "averaged", "check_plan", "complete", "evaluate", "execute", "find",
-    "train_all",
+    "Data", "Run", "RunConfig", "averaged", "check_plan", "complete", "distinct", "evaluate", "execute",
+    "find", "train_all",
 ]  # fmt: skip
