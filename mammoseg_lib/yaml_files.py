@@ -19,7 +19,7 @@ class YamlFileError(ValueError):
     """A file that is absent, no YAML, or says something that is not known; the message names file and key."""
 
 
-# In C where PyYAML was built with it, five times as fast.
+# In C where PyYAML was built with it, several times as fast.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """PyYAML lets the second of two equal keys win; here it is an error. And 1e-3 is a number."""
 

@@ -10,7 +10,6 @@ from mammoseg_lib.augmentation import build_augmentation
 from mammoseg_lib.checks import check_name
 from mammoseg_lib.losses import build_loss
 from mammoseg_lib.models import build_model
-from mammoseg_lib.runs.identity import run_code, settings_digest
 from mammoseg_lib.settings import RunConfig
 from mammoseg_lib.sources import SOURCES
 from mammoseg_lib.splits import PROTOCOLS
@@ -39,13 +38,12 @@ def check_plan(configs: Iterable[RunConfig]) -> None:
 
 
 def distinct(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Each run once: what two studies ask for under different names is one run."""
-    return list(
-        {
-            (settings_digest(each), each.training.precision, run_code(each)): each
-            for each in reversed(list(configs))
-        }.values()
-    )[::-1]
+    """Each run once, where two studies ask for the same under different names."""
+    once: dict[str, RunConfig] = {}
+    for each in configs:
+        asked = each.loss, each.model, each.training, each.data, each.fold, each.seed
+        once.setdefault(repr(asked), each)
+    return list(once.values())
 
 
 def _check(config: RunConfig) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 
-from mammoseg_lib.runs import schedule
+from mammoseg_lib.runs import distinct, schedule
 from mammoseg_lib.settings import Data, RunConfig, Training
 
 
@@ -54,3 +55,16 @@ def test_an_interruption_ends_the_runs_in_progress_and_begins_no_other(monkeypat
         thread.join(60)
     assert sorted(Busy.asked) == [0, 1]
     assert reported == []
+
+
+def test_names_make_no_other_run_and_all_else_does():
+    one = RunConfig({"name": "dice"}, {"name": "aunet"}, Training(), Data(), fold=0, seed=0)
+    others = [
+        replace(one, seed=1),
+        replace(one, loss={"name": "bce"}),
+        replace(one, model={"name": "aunet", "weights_file": "mine.pt"}),
+        replace(one, data=Data(root="elsewhere")),
+        replace(one, training=Training(precision="float32")),
+    ]
+    renamed = replace(one, study="twin", profile="demo", method="other", label="Other")
+    assert distinct([one, *others, renamed]) == [one, *others]
