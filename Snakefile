@@ -25,6 +25,7 @@ MAMMOSEG = f"{shlex.quote(sys.executable)} -m mammoseg_lib.cli"
 FIGURES = "figures/real" if may_show_real(PROFILE, {}) else "figures"
 STUDIES = {name: load_study(name) for name in study_names() if PROFILE in load_study(name).file.profiles}
 DEMO = "data/runs/records/demo.json"
+LIBRARY = library_digest()  # once: it reads all of the library, which takes a second
 
 
 def slug(config):
@@ -43,7 +44,9 @@ wildcard_constraints:
 
 def records(name):
     """The records of all runs that a notebook waits for: in `reduced` none, it shows what there is."""
-    read = {study.name for study in read_by(name, PROFILE)} if PROFILE != "reduced" else ()
+    if PROFILE == "reduced":
+        return []
+    read = {study.name for study in read_by(name, PROFILE)}
     if PROFILE == "demo":
         return [DEMO] if read else []
     return [f"data/runs/records/{PROFILE}/{study}/{run}.json" for study, run in RUNS if study in read]
@@ -68,7 +71,7 @@ rule train_demo:
     output:
         DEMO,
     params:
-        library=library_digest(),
+        library=LIBRARY,
     priority: 1
     threads: workflow.cores or 1
     shell:
@@ -104,7 +107,7 @@ rule notebook:
         FIGURES + "/{name}/executed.ipynb",
     params:
         code=lambda wildcards: notebook_digest(paths.NOTEBOOKS / f"{wildcards.name}.ipynb"),
-        library=library_digest(),
+        library=LIBRARY,
         parameters=lambda wildcards: profile_parameters(PROFILE, wildcards.name),
     shell:
         MAMMOSEG + " run-notebooks {wildcards.name} --profile " + PROFILE
